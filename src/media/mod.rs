@@ -1,0 +1,166 @@
+//! The media workers: what one is asked to do, what it reports, and the supervisor that keeps it.
+//!
+//! A worker is a process of its own (`fieldcast-media`), the only place that loads GStreamer. Its standard input is a
+//! Unix socket on which [`wire`] frames go both ways; its standard error is its log.
+
+pub mod wire;
+
+use crate::{access_unit::AccessUnit, board, settings::{Codec, Latency}, units::{BitRate, Mode}};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What a worker is to do: one pipeline. Holds no secrets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Plan {
+    /// Pictures.
+    Video(VideoPlan),
+    /// Sound.
+    Audio(AudioPlan),
+}
+
+/// Where pictures come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VideoSource {
+    /// Made by the worker: bars with a counter, and a flash at each whole second of the monotonic clock.
+    Test,
+    /// A V4L2 node that captures `mode` in `format`.
+    V4l2 {
+        /// The node, `/dev/video0`.
+        device: PathBuf,
+        /// fourcc such as `"UYVY"` or `"MJPG"`; none: what the driver offers.
+        format: Option<String>,
+        /// What the input sends.
+        mode: Mode,
+        /// HDMI (DV timings) or a camera.
+        hdmi: bool,
+    },
+}
+
+/// One video pipeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct VideoPlan {
+    /// Where pictures come from.
+    pub source: VideoSource,
+    /// What goes out; always progressive.
+    pub mode: Mode,
+    /// Video codec.
+    pub codec: Codec,
+    /// In order of preference; the first whose element exists is used.
+    pub encoders: Vec<board::Encoder>,
+    /// Hardware scaler and colour converter.
+    pub converter: Option<board::Converter>,
+    /// Bitrate to start with.
+    pub bitrate: BitRate,
+    /// Pictures between two IDR pictures.
+    pub keyframe_interval: u32,
+    /// Delay against quality.
+    pub latency: Latency,
+}
+
+/// Where sound comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AudioSource {
+    /// A beep at each whole second of the monotonic clock, with the test picture's flash.
+    Test,
+    /// An ALSA device, `"hw:CARD=vivid"`.
+    Alsa(String),
+}
+
+/// One sound pipeline; AAC-LC, 48 kHz, stereo comes out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AudioPlan {
+    /// Where sound comes from.
+    pub source: AudioSource,
+    /// Bitrate of the AAC stream.
+    pub bitrate: BitRate,
+    /// Factor on each sample.
+    pub gain: f64,
+    /// Added to each stamp, nanoseconds; positive delays the sound.
+    pub delay: i64,
+}
+
+/// What the daemon tells a worker after the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Encode from now on, starting at an IDR. Until then only preview and level run.
+    Encode,
+    /// Make the next picture an IDR.
+    Keyframe,
+    /// Change the bitrate; an encoder that cannot while it runs answers [`Report::BitrateFixed`].
+    Bitrate(BitRate),
+    /// Send one JPEG of the input, at most 640 pixels wide.
+    Preview,
+}
+
+/// What a worker tells the daemon.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// The pipeline runs.
+    Started(Started),
+    /// One encoded picture or AAC frame; of the program once it went through the timeline.
+    Unit(AccessUnit),
+    /// Peak of each channel since the last report, dBFS (10 a second).
+    Level(Vec<f64>),
+    /// A picture of the input as JPEG.
+    Preview(Bytes),
+    /// The encoder cannot change its bitrate while it runs.
+    BitrateFixed,
+    /// Raw pictures or samples come in (1 a second): the input is alive even while nothing is encoded.
+    Alive,
+    /// It cannot go on; it exits after this.
+    Failed(Failure),
+}
+
+/// What a worker runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Started {
+    /// The encoder's element.
+    pub encoder: String,
+    /// Whether it is hardware.
+    pub hardware: bool,
+    /// Elements that the board prefers and that are missing here.
+    pub missing: Vec<String>,
+    /// What was done to the sound, for people: `"5.1 mixed down to stereo"`.
+    pub note: Option<String>,
+}
+
+/// Why a worker cannot go on. The text is for the log only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Failure {
+    /// What kind, for the control core.
+    pub kind: FailureKind,
+    /// GStreamer's own words.
+    pub text: String,
+}
+
+/// Kinds of worker failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// None of the encoders exists.
+    NoEncoder,
+    /// A plugin is missing.
+    MissingElement,
+    /// The capture device cannot be opened, or went away.
+    Device,
+    /// The capture device is used by another program.
+    Busy,
+    /// The sound is not PCM (a bitstream such as AC-3).
+    NotPcm,
+    /// The format does not fit.
+    Format,
+    /// The encoder failed.
+    Encoder,
+    /// Anything else.
+    Other,
+}
+

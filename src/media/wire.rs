@@ -1,0 +1,1 @@
+//! Framing between the daemon and a media worker (pure).

@@ -1,0 +1,253 @@
+//! What every surface shows: one snapshot, never optimistic. The JSON is the same on HTTP, MQTT and the command line.
+
+use crate::units::Mode;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+/// `State` with `Stats`, as HTTP gives them in one document.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Status {
+    /// Version of this document.
+    pub schema: u32,
+    /// The box's id: `fc-` and 8 hex digits.
+    pub id: String,
+    /// The box's name for people.
+    pub name: String,
+    /// The board's name.
+    pub board: String,
+    /// Fieldcast's version.
+    pub version: String,
+    /// Where the push is.
+    pub phase: Phase,
+    /// What the operator wants.
+    pub intent: Intent,
+    /// Since when it is on air.
+    pub on_air_since: Option<Timestamp>,
+    /// What comes in.
+    pub input: InputStatus,
+    /// What goes out.
+    pub program: ProgramStatus,
+    /// Each delivery.
+    pub uplinks: Vec<UplinkStatus>,
+    /// The Studio's Broadcast; none yet.
+    pub broadcast: Option<()>,
+    /// What is wrong, and what to do.
+    pub faults: Vec<Fault>,
+    /// Figures.
+    pub stats: Stats,
+}
+
+/// Where the push is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Nothing is pushed, and nothing should be.
+    OffAir,
+    /// Media is wanted at a Source and was not acknowledged yet.
+    Starting,
+    /// Acknowledged in the last 3 s.
+    OnAir,
+    /// It was acknowledged, and is not now.
+    Reconnecting,
+    /// The streams are being ended.
+    Stopping,
+}
+
+/// What the operator wants; survives a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Intent {
+    /// Push.
+    OnAir,
+    /// Do not push.
+    OffAir,
+}
+
+/// What comes in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InputStatus {
+    /// The chosen input of the board.
+    pub device: String,
+    /// What it receives.
+    pub signal: SignalState,
+    /// The picture format while locked.
+    #[serde(serialize_with = "optional_text")]
+    pub mode: Option<Mode>,
+    /// Where the sound comes from; none: silence.
+    pub audio: Option<String>,
+}
+
+/// What an input receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignalState {
+    /// The capture device is not there.
+    NoDevice,
+    /// Nothing is plugged in (no +5 V on HDMI).
+    NoCable,
+    /// Plugged in, but nothing is sent (ENOLINK).
+    NoSignal,
+    /// Something is sent that the receiver cannot lock to (ENOLCK).
+    NoLock,
+    /// Locked to a format beyond what the receiver takes (ERANGE).
+    OutOfRange,
+    /// Pictures can be captured.
+    Locked,
+}
+
+/// What goes out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ProgramStatus {
+    /// What viewers see; none while nothing is encoded.
+    pub showing: Option<Showing>,
+    /// Picture format.
+    #[serde(serialize_with = "optional_text")]
+    pub mode: Option<Mode>,
+    /// Video codec.
+    pub codec: crate::settings::Codec,
+    /// The encoder in use.
+    pub encoder: Option<String>,
+    /// Whether that is hardware.
+    pub hardware: bool,
+}
+
+/// What viewers see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Showing {
+    /// The input.
+    Live,
+    /// The last picture.
+    Hold,
+}
+
+/// One delivery of the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct UplinkStatus {
+    /// The Source's name.
+    pub source: String,
+    /// Its region, where it has one.
+    pub region: Option<String>,
+    /// Where it is.
+    pub state: UplinkState,
+    /// Time to the next try while waiting, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_in_ms: Option<u64>,
+    /// What tells that media arrived.
+    pub acknowledged_by: Option<AcknowledgedBy>,
+    /// Since when it is in this state.
+    pub since: Option<Timestamp>,
+}
+
+/// Where an uplink is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UplinkState {
+    /// Not wanted.
+    Idle,
+    /// From name look-up until media is acknowledged.
+    Connecting,
+    /// Media was acknowledged in the last 3 s.
+    OnAir,
+    /// It failed and will be tried again.
+    Waiting,
+    /// The ingest does not want this key or app; tried again after a long wait.
+    Refused,
+}
+
+/// What tells that media arrived, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AcknowledgedBy {
+    /// RTMP Acknowledgement messages (RTMP 1.0, 5.4.3).
+    RtmpAck,
+    /// The answer to a ping sent after the media (RTMP 1.0, 7.1.7).
+    Ping,
+    /// The kernel's count of acknowledged bytes: it says that the ingest's host has them.
+    Tcp,
+}
+
+/// How bad a fault is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The push is as good as it can be, something else is not.
+    Notice,
+    /// Viewers may notice.
+    Warning,
+    /// Viewers see nothing.
+    Error,
+}
+
+/// Something wrong, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Fault {
+    /// Stable word for programs.
+    pub code: &'static str,
+    /// How bad.
+    pub severity: Severity,
+    /// What is wrong, in a few words.
+    pub text: String,
+    /// What to do about it.
+    pub advice: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
+}
+
+/// Figures, once a second.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub struct Stats {
+    /// When they were taken; null while the clock is not set.
+    pub time: Option<Timestamp>,
+    /// Since the daemon started.
+    pub uptime_ms: u64,
+    /// Video bitrate asked of the encoder, bit/s.
+    pub bitrate: u64,
+    /// Pictures dropped from queues since the push started.
+    pub dropped_pictures: u64,
+    /// Peak of each channel in the last second, dBFS; empty without sound.
+    pub audio_peak_db: Vec<f64>,
+    /// Each delivery.
+    pub uplinks: Vec<UplinkStats>,
+    /// Hottest thermal zone, degrees Celsius.
+    pub temperature_c: Option<f64>,
+    /// CPU use of the daemon and its workers, in cores.
+    pub cpu: Option<f64>,
+    /// Resident memory of the daemon and its workers.
+    pub memory_bytes: Option<u64>,
+    /// Free space of the state folder's disk.
+    pub disk_free_bytes: Option<u64>,
+    /// `synchronised` or `not-set`.
+    pub clock: Option<&'static str>,
+}
+
+/// Figures of one delivery.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub struct UplinkStats {
+    /// The Source's name.
+    pub source: String,
+    /// Acknowledged in the last second, bit/s.
+    pub bitrate: u64,
+    /// Media waiting to be sent, ms.
+    pub queue_ms: u64,
+    /// Round trip, ms.
+    pub rtt_ms: Option<u64>,
+    /// Acknowledged since the push started.
+    pub acknowledged_bytes: u64,
+    /// Times the connection was made again since the push started.
+    pub reconnects: u64,
+}
+
+fn optional_text<T: std::fmt::Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,145 @@
+//! Delivery of the program to one ingest: one task each, with its own queue, reconnect and statistics; none can stall
+//! another.
+
+use crate::{settings::{Codec, Secret}, status::AcknowledgedBy, units::{BitRate, Mode}};
+use std::{net::IpAddr, time::Duration};
+
+/// Where and what an uplink delivers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// The ingest.
+    pub url: IngestUrl,
+    /// The stream key.
+    pub key: Secret,
+    /// Told to the ingest in `onMetaData`.
+    pub media: MediaInfo,
+}
+
+/// What the ingest is told of the program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MediaInfo {
+    /// Picture format.
+    pub mode: Mode,
+    /// Video codec.
+    pub codec: Codec,
+    /// Top video bitrate.
+    pub bitrate: BitRate,
+    /// Sound bitrate.
+    pub audio_bitrate: BitRate,
+    /// The encoder's element, for people at the ingest.
+    pub encoder: String,
+}
+
+/// A checked ingest URL: `rtmp[s]://host[:port]/app`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestUrl {
+    /// Whether TLS is used.
+    pub tls: bool,
+    /// Name or address.
+    pub host: String,
+    /// 1935 for rtmp and 443 for rtmps when the URL has none.
+    pub port: u16,
+    /// Path without the leading slash: application and, as some ingests want, instance.
+    pub app: String,
+}
+
+/// What an uplink tells the control core.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// It is at this stage of connecting.
+    Connecting(Stage),
+    /// The ingest accepted the publish; media flows from the next IDR.
+    Publishing {
+        /// The address that was reached.
+        peer: IpAddr,
+    },
+    /// Media arrived (at most 4 a second).
+    Acknowledged {
+        /// Media bytes since the uplink was opened, over all connections.
+        bytes: u64,
+        /// What tells so.
+        by: AcknowledgedBy,
+    },
+    /// An IDR is wanted, to start the stream or to resume it after drops.
+    KeyframeWanted,
+    /// The connection failed or was lost; it will be tried again.
+    Failed {
+        /// Why.
+        cause: Cause,
+        /// After this time.
+        retry_in: Duration,
+    },
+    /// Figures (1 a second).
+    Stats(Stats),
+    /// It has ended after being asked to.
+    Closed,
+}
+
+/// Figures of one uplink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Media acknowledged in the last second, bit/s.
+    pub bitrate: u64,
+    /// Media waiting in our queue.
+    pub queue: Duration,
+    /// Round trip, by TCP_INFO.
+    pub rtt: Option<Duration>,
+    /// Media bytes acknowledged since the uplink was opened.
+    pub acknowledged_bytes: u64,
+    /// Connections made after the first.
+    pub reconnects: u64,
+    /// Pictures dropped from the queue.
+    pub dropped_pictures: u64,
+}
+
+/// A step on the way to the air; each has a deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Name look-up.
+    Name,
+    /// TCP connect, both address families side by side.
+    Tcp,
+    /// TLS handshake and certificate.
+    Tls,
+    /// RTMP handshake.
+    Handshake,
+    /// `connect` command.
+    Connect,
+    /// `createStream` and `publish`.
+    Publish,
+}
+
+/// Why an uplink is not on air.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The name does not exist.
+    NameNotFound,
+    /// No name server answered.
+    NameServer,
+    /// The network is down or there is no route.
+    NoNetwork,
+    /// Nothing listens on the port.
+    Refused,
+    /// No answer to TCP connect: a firewall may block the port.
+    PortBlocked,
+    /// The certificate is not valid; what is wrong with it, for people.
+    Certificate(String),
+    /// TLS failed otherwise, such as a server without TLS.
+    Tls,
+    /// It accepted and said nothing within the stage's deadline.
+    Silent(Stage),
+    /// It does not speak RTMP, such as an HTTP server.
+    NotRtmp,
+    /// The application of the URL does not exist there.
+    WrongApp,
+    /// The stream key was rejected.
+    KeyRejected,
+    /// Another encoder publishes with this key.
+    NameInUse,
+    /// It closed the connection, at this stage or while media flowed.
+    Closed(Option<Stage>),
+    /// Nothing was acknowledged for too long.
+    Stalled,
+    /// The key file cannot be read.
+    KeyFile(String),
+}
