@@ -3,6 +3,7 @@
 //! A worker is a process of its own (`fieldcast-media`), the only place that loads GStreamer. Its standard input is a
 //! Unix socket on which [`wire`] frames go both ways; its standard error is its log.
 
+pub mod launch;
 pub mod wire;
 
 use crate::{access_unit::AccessUnit, board, settings::{Codec, Latency}, units::{BitRate, Mode}};

@@ -272,9 +272,10 @@ mod tests {
 
     fn reports() -> impl Strategy<Value = Report> {
         let bytes = prop::collection::vec(any::<u8>(), 1..300).prop_map(Bytes::from);
-        let started = ("[a-z]{1,9}", any::<bool>(), prop::option::of("\\PC{0,20}")).prop_map(|(encoder, hardware, note)| {
-            Report::Started(Started { encoder, hardware, missing: vec!["mpph264enc".into()], note })
-        });
+        let started =
+            ("[a-z]{1,9}", any::<bool>(), prop::option::of("\\PC{0,20}")).prop_map(|(encoder, hardware, note)| {
+                Report::Started(Started { encoder, hardware, missing: vec!["mpph264enc".into()], note })
+            });
         let unit = (any::<bool>(), any::<u64>(), 0u8..3, bytes.clone(), bytes.clone()).prop_map(
             |(key, time, codec, record, data)| {
                 let record = Bytes::from([&[1, 2], &record[..]].concat());
@@ -358,7 +359,8 @@ mod tests {
             gain: 0.5,
             delay: -40_000_000,
         });
-        let sent = [Request::Plan(plan), Request::Order(Order::Bitrate(BitRate::new(800_000))), Request::Order(Order::Encode)];
+        let sent =
+            [Request::Plan(plan), Request::Order(Order::Bitrate(BitRate::new(800_000))), Request::Order(Order::Encode)];
         let mut reader = Requests::default();
         for byte in sent.iter().flat_map(|one| request(one).to_vec()) {
             reader.buffer().extend_from_slice(&[byte]);
