@@ -56,7 +56,7 @@ pub fn video(plan: &VideoPlan, encoder: &Encoder, purpose: Use) -> Vec<String> {
     line.conversion(plan, &encoder.format, out);
     line.encoder(plan, encoder);
     line.caps(format!("{media},profile={}{level}", encoder.profile));
-    line.element(parser, &[("config-interval", "-1")]);
+    line.element(parser, &[]);
     line.caps(format!("{media},stream-format={stream},alignment=au"));
     line.end(purpose, "video");
     line.0
@@ -417,7 +417,7 @@ mod tests {
              video/x-raw,format=I420,width=1280,height=720,pixel-aspect-ratio=1/1,framerate=30/1,colorimetry=bt709 ! \
              valve name=air drop=false ! \
              x264enc aud=false bframes=0 bitrate=4000 cabac=true interval=60 name=encoder option-string=scenecut=0 \
-             tune=zerolatency ! video/x-h264,profile=main ! h264parse config-interval=-1 ! \
+             tune=zerolatency ! video/x-h264,profile=main ! h264parse ! \
              video/x-h264,stream-format=avc,alignment=au ! matroskamux streamable=true ! \
              filesink location=fieldcast-video.mkv"
         );
