@@ -63,7 +63,7 @@ pub fn video(plan: &VideoPlan, encoder: &Encoder, purpose: Use) -> Vec<String> {
 }
 
 /// What `encoder` is given for the output `mode`: sizes it takes, and no fewer pictures a second than it survives.
-fn output_mode(mode: Mode, encoder: &Encoder) -> Mode {
+pub fn output_mode(mode: Mode, encoder: &Encoder) -> Mode {
     let align = encoder.align.max(1);
     let rate = match encoder.min_rate {
         Some(lowest) if mode.rate.hz() < f64::from(lowest) => Rate::new(lowest, 1),

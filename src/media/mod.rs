@@ -8,10 +8,29 @@ pub mod iec61937;
 pub mod launch;
 pub mod nal;
 pub mod sps;
+pub mod supervisor;
 pub mod testcard;
 pub mod wire;
 
-use crate::{access_unit::AccessUnit, board, settings::{Codec, Latency}, units::{BitRate, Mode}};
+#[cfg(feature = "media")]
+mod encoder;
+#[cfg(feature = "media")]
+mod link;
+#[cfg(feature = "media")]
+mod pipeline;
+#[cfg(feature = "media")]
+mod preview;
+#[cfg(feature = "media")]
+mod sound;
+#[cfg(feature = "media")]
+pub mod worker;
+
+use crate::{
+    access_unit::AccessUnit,
+    board,
+    settings::{Codec, Latency},
+    units::{BitRate, Mode},
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -169,4 +188,3 @@ pub enum FailureKind {
     /// Anything else.
     Other,
 }
-
