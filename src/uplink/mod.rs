@@ -1,11 +1,7 @@
 //! Delivery of the program to one ingest: one task each, with its own queue, reconnect and statistics; none can stall
 //! another.
 
-use crate::{
-    settings::{Codec, Secret},
-    status::AcknowledgedBy,
-    units::{BitRate, Mode},
-};
+use crate::{settings::{Codec, Secret}, status::AcknowledgedBy, units::{BitRate, Mode}};
 use std::{net::IpAddr, time::Duration};
 
 /// Where and what an uplink delivers.
