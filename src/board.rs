@@ -2,7 +2,10 @@
 //!
 //! What differs between boards is names and limits, so it is data; what differs in behaviour is a variant here.
 
-use crate::{settings::Codec, units::{BitRate, Mode, Span}};
+use crate::{
+    settings::Codec,
+    units::{BitRate, Mode, Span},
+};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

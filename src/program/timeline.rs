@@ -256,7 +256,10 @@ mod tests {
         let live: Vec<_> = sounds(&out).into_iter().filter(|unit| !is_silence(unit)).collect();
         assert_eq!(live.len(), 20);
         let first = live[0].time;
-        assert!(first.since(ms(1300)).max(ms(1300).since(first)) <= slot_length() / 2, "joined off the grid: {first:?}");
+        assert!(
+            first.since(ms(1300)).max(ms(1300).since(first)) <= slot_length() / 2,
+            "joined off the grid: {first:?}"
+        );
         out.clear();
         timeline.sound_gone(WorkerId(2));
         timeline.tick(ms(1300) + slot_length() * 20 + Duration::from_millis(500), &mut out);
