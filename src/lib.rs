@@ -39,6 +39,7 @@ pub mod board;
 pub mod command;
 pub mod control;
 pub mod media;
+pub mod network;
 pub mod program;
 pub mod settings;
 pub mod status;

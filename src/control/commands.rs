@@ -89,9 +89,9 @@ impl Control {
                 }
                 perform(Job::Regions(Box::new(source)))
             }
-            Command::Preview => match self.video.live() {
-                Some(worker) if self.video.started().is_some() => perform(Job::Preview(worker)),
-                _ => Err(Answer::failed(Reason::WrongState, "There is no picture")),
+            Command::Preview => match self.camera() {
+                Some(worker) => perform(Job::Preview(worker)),
+                None => Err(Answer::failed(Reason::WrongState, "There is no picture")),
             },
         }
     }

@@ -3,10 +3,9 @@
 use crate::{
     board::ButtonRole,
     command::{Answer, Command, Origin},
-    control::fault::Notice,
     media::{self, Order, Plan},
     settings::{Settings, Source},
-    status::{Intent, SignalState},
+    status::{Fault, Intent, SignalState},
     units::{Mode, Time},
     uplink::{self, MediaInfo},
 };
@@ -104,7 +103,7 @@ pub enum Event {
         at_once: bool,
     },
     /// What edges found wrong that is not theirs to decide on; replaces what they said before.
-    Told(Vec<Notice>),
+    Told(Vec<Fault>),
     /// Another interface, address or route: waiting uplinks may succeed now.
     NetworkChanged,
     /// The process is asked to end. The intent stays.

@@ -2,7 +2,7 @@
 
 use crate::{
     media::FailureKind,
-    status::{Severity, SignalState},
+    status::{Fault, Severity, SignalState},
     uplink::Cause,
 };
 
@@ -23,6 +23,12 @@ impl Notice {
     /// A fault in words.
     pub fn new(code: &'static str, severity: Severity, text: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { code, severity, text: text.into(), advice: advice.into() }
+    }
+}
+
+impl From<Fault> for Notice {
+    fn from(Fault { code, severity, text, advice, .. }: Fault) -> Self {
+        Self { code, severity, text, advice }
     }
 }
 

@@ -24,7 +24,6 @@ use crate::{
     uplink,
 };
 use button::{GoButton, Held};
-use fault::Notice;
 use jiff::Timestamp;
 use lane::Lane;
 use onair::Uplink;
@@ -70,7 +69,7 @@ pub struct Control {
     button: GoButton,
     starts: Vec<(RequestId, Time)>,
     stops: Vec<RequestId>,
-    told: Vec<Notice>,
+    told: Vec<Fault>,
     standing: Vec<Fault>,
     next_id: u64,
 }
@@ -129,7 +128,7 @@ impl Control {
                 effects.extend(self.take_command(request, origin, command, now.time));
             }
             Event::Settings { settings, at_once } => self.take_settings(*settings, at_once),
-            Event::Told(notices) => self.told = notices,
+            Event::Told(faults) => self.told = faults,
             Event::NetworkChanged => effects.push(Effect::RetryUplinks),
             Event::Shutdown => {
                 self.shutdown.get_or_insert(now.time);
@@ -167,6 +166,11 @@ impl Control {
     /// The phase, never better than what was acknowledged.
     pub fn phase(&self, now: Time) -> Phase {
         onair::phase(self.pushing(), &self.uplinks, self.on_air_since.is_some(), now)
+    }
+
+    /// The worker that can be asked for a picture of the input.
+    pub fn camera(&self) -> Option<WorkerId> {
+        self.video.live().filter(|_| self.video.started().is_some())
     }
 
     fn note_signal(&mut self, input: String, signal: Signal) {

@@ -111,7 +111,7 @@ impl Control {
         for uplink in self.uplinks.iter().filter(|uplink| uplink.closing.is_none() && !uplink.on_air(now)) {
             notices.extend(uplink.cause.as_ref().map(|cause| fault::uplink(&uplink.source.name, cause)));
         }
-        notices.extend(self.told.iter().cloned());
+        notices.extend(self.told.iter().cloned().map(Into::into));
         notices.sort_by(|one, other| other.severity.cmp(&one.severity).then(one.code.cmp(other.code)));
         notices
     }
