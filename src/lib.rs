@@ -42,6 +42,7 @@ pub mod media;
 pub mod network;
 pub mod program;
 pub mod settings;
+pub mod state;
 pub mod status;
 pub mod sys;
 pub mod units;
