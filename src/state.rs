@@ -3,7 +3,7 @@
 
 use crate::{
     settings::{Layers, OVERRIDES, Overrides, parse_overrides},
-    status::{Fault, Intent, Severity},
+    status::{Fault, Severity},
 };
 use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{FlockOperation, flock};
@@ -30,17 +30,6 @@ pub struct StateFolder {
     path: PathBuf,
     /// Its advisory lock is the claim on the folder, given back by the kernel when the process ends.
     folder: File,
-}
-
-/// What the operator wants, as it is kept: `intent.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct SavedIntent {
-    /// Whether to push.
-    pub intent: Intent,
-    /// Sources named by `start`; empty: those of the settings.
-    #[serde(default)]
-    pub sources: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -249,10 +238,11 @@ impl ClockFloor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{control::SavedIntent, status::Intent};
     use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
     fn intent(intent: Intent) -> SavedIntent {
-        SavedIntent { intent, sources: vec!["Main".into()] }
+        SavedIntent { intent, sources: Some(vec!["Main".into()]) }
     }
 
     #[test]

@@ -48,11 +48,9 @@ pub enum TakesEffect {
 pub fn takes_effect(key: &str, pushing: bool) -> TakesEffect {
     match key {
         "id" | "http.listen" => TakesEffect::NextStart,
-        "name" | "tags" | "input.device" | "output.bitrate-max" | "output.bitrate-min" | "push.at-power-on" => {
-            TakesEffect::Now
-        }
-        key if key.starts_with("panel.") || !pushing => TakesEffect::Now,
-        _ => TakesEffect::NextStart,
+        "output.bitrate-max" | "output.bitrate-min" => TakesEffect::Now,
+        key if pushing && key.starts_with("output.") => TakesEffect::NextStart,
+        _ => TakesEffect::Now,
     }
 }
 

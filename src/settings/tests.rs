@@ -274,7 +274,7 @@ fn what_is_felt_when() {
         json!({"now": ["name", "output.bitrate-max"], "next-start": ["output.mode", "http.listen"]})
     );
     assert_eq!(takes_effect("output.mode", false), TakesEffect::Now);
-    assert_eq!(takes_effect("source.Main.url", true), TakesEffect::NextStart);
+    assert_eq!(takes_effect("input.device", true), TakesEffect::Now);
 }
 
 fn any_toml() -> impl Strategy<Value = String> {
