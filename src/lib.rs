@@ -38,6 +38,7 @@ pub mod access_unit;
 pub mod board;
 pub mod command;
 pub mod control;
+pub mod host;
 pub mod media;
 pub mod network;
 pub mod program;
