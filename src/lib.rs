@@ -6,5 +6,6 @@ pub mod control;
 pub mod media;
 pub mod settings;
 pub mod status;
+pub mod sys;
 pub mod units;
 pub mod uplink;
