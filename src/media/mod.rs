@@ -3,9 +3,15 @@
 //! A worker is a process of its own (`fieldcast-media`), the only place that loads GStreamer. Its standard input is a
 //! Unix socket on which [`wire`] frames go both ways; its standard error is its log.
 
+pub mod plan;
 pub mod wire;
 
-use crate::{access_unit::AccessUnit, board, settings::{Codec, Latency}, units::{BitRate, Mode}};
+use crate::{
+    access_unit::AccessUnit,
+    board,
+    settings::{Codec, Latency},
+    units::{BitRate, Mode},
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -163,4 +169,3 @@ pub enum FailureKind {
     /// Anything else.
     Other,
 }
-

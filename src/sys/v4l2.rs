@@ -3,6 +3,8 @@
 //!
 //! Sections are of the kernel's "Linux Media Subsystem Documentation", userspace API.
 
+#![allow(unsafe_code)]
+
 use std::{
     fs::File,
     io, mem,
