@@ -83,7 +83,12 @@ impl Control {
             PowerOn::Never => Intent::OffAir,
             PowerOn::Resume => saved.as_ref().map_or(Intent::OffAir, |saved| saved.intent),
         };
-        let input = board.inputs.first().map(|input| input.name.clone()).unwrap_or_default();
+        let input = board
+            .automatic_inputs()
+            .next()
+            .or(board.inputs.first())
+            .map(|input| input.name.clone())
+            .unwrap_or_default();
         Self {
             running: settings.clone(),
             board,

@@ -81,7 +81,7 @@ impl Control {
         if self.program || locked(&self.input) {
             return;
         }
-        if let Some(first) = self.board.inputs.iter().find(|input| locked(&input.name)) {
+        if let Some(first) = self.board.automatic_inputs().find(|input| locked(&input.name)) {
             self.input.clone_from(&first.name);
         }
     }

@@ -32,16 +32,18 @@ fn encoder(element: &str, hardware: bool) -> Encoder {
         profile: "main".into(),
         level: None,
         format: "I420".into(),
-        align: 2,
+        align: board::Align::default(),
         min_rate: None,
         min_bitrate: None,
     }
 }
 
 fn board() -> Board {
-    let input = |name: &str| Input { name: name.into(), kind: InputKind::Test, audio: board::Audio::Test };
+    let input =
+        |name: &str| Input { name: name.into(), kind: InputKind::Test, audio: board::Audio::Test, automatic: true };
     Board {
         name: "bench".into(),
+        matches: board::Match::default(),
         inputs: vec![input("hdmi"), input("camera")],
         encoders: vec![encoder("hwenc", true), encoder("x264enc", false)],
         converter: None,

@@ -10,20 +10,12 @@ use crate::{
 
 /// The picture format that goes out for `signal`: even, progressive, and what encoder and board can do.
 pub fn output_mode(output: &Output, limits: Limits, encoder: Option<&Encoder>, signal: Option<Mode>) -> Mode {
-    let mut mode = match (output.mode, signal) {
+    let mode = match (output.mode, signal) {
         (OutputMode::Fixed(mode), _) => mode,
         (OutputMode::Follow, None) => limits.mode,
         (OutputMode::Follow, Some(signal)) => follow(signal, limits.mode),
     };
-    if let Some(encoder) = encoder {
-        let align = encoder.align.max(2);
-        mode.width = (mode.width / align * align).max(align);
-        mode.height = (mode.height / align * align).max(align);
-        if let Some(slowest) = encoder.min_rate.filter(|slowest| mode.rate.hz() < f64::from(*slowest)) {
-            mode.rate = Rate::new(slowest, 1);
-        }
-    }
-    mode
+    encoder.map_or(mode, |encoder| encoder.fit(mode))
 }
 
 /// The input's size and picture rate; larger than the board's limit is scaled down by a whole picture's aspect, faster is
