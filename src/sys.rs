@@ -1,6 +1,7 @@
 //! What the operating system gives that no safe crate covers: thin, safe wrappers, the only place with `unsafe`.
 #![allow(unsafe_code)]
 
+pub mod encoder_controls;
 pub mod v4l2;
 
 use crate::units::Time;

@@ -173,6 +173,11 @@ impl Control {
         onair::phase(self.pushing(), &self.uplinks, self.on_air_since.is_some(), now)
     }
 
+    /// The hardware.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
     /// The worker that can be asked for a picture of the input.
     pub fn camera(&self) -> Option<WorkerId> {
         self.video.live().filter(|_| self.video.started().is_some())

@@ -3,7 +3,13 @@
 //! A worker is a process of its own (`fieldcast-media`), the only place that loads GStreamer. Its standard input is a
 //! Unix socket on which [`wire`] frames go both ways; its standard error is its log.
 
+pub mod drift;
+pub mod iec61937;
+pub mod launch;
+pub mod nal;
 pub mod plan;
+pub mod sps;
+pub mod testcard;
 pub mod wire;
 
 use crate::{

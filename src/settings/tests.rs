@@ -45,8 +45,9 @@ fn board() -> Board {
          interval = { name = 'key-int-max', through = 'property' }",
     );
     Board {
+        matches: board::Match::default(),
         name: "small".into(),
-        inputs: vec![board::Input { name: "hdmi".into(), kind: board::InputKind::Test, audio: board::Audio::None }],
+        inputs: vec![board::Input { name: "hdmi".into(), kind: board::InputKind::Test, audio: board::Audio::None, automatic: true }],
         encoders: vec![encoder.expect("an encoder")],
         converter: None,
         buttons: Vec::new(),
