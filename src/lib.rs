@@ -36,13 +36,16 @@
 //! program to one Source. *Mode*: width x height, scan, rate. *Board*: the hardware description. *Panel*: display and buttons.
 pub mod access_unit;
 pub mod board;
+pub mod capture;
 pub mod command;
 pub mod control;
 pub mod media;
 pub mod network;
+pub mod panel;
 pub mod program;
 pub mod settings;
 pub mod status;
 pub mod sys;
 pub mod units;
 pub mod uplink;
+pub mod watch;
