@@ -36,6 +36,7 @@
 //! program to one Source. *Mode*: width x height, scan, rate. *Board*: the hardware description. *Panel*: display and buttons.
 pub mod access_unit;
 pub mod board;
+pub mod capture;
 pub mod command;
 pub mod control;
 pub mod host;
@@ -43,6 +44,7 @@ pub mod log;
 pub mod media;
 pub mod network;
 pub mod notify;
+pub mod panel;
 pub mod program;
 pub mod settings;
 pub mod state;
@@ -50,3 +52,4 @@ pub mod status;
 pub mod sys;
 pub mod units;
 pub mod uplink;
+pub mod watch;

@@ -2,8 +2,8 @@
 //! of the board folders says it matches.
 
 use super::{
-    Board,
-    parse::{self, Problem},
+    Board, parse,
+    problem::{Problem, nearest},
 };
 use std::{
     fmt,
@@ -205,7 +205,7 @@ impl Board {
             return match files.iter().find(|file| parse::name_of(file) == wanted) {
                 Some(file) => Self::load(file),
                 None => {
-                    let nearest = parse::nearest(wanted, known.iter().map(String::as_str)).map(String::from);
+                    let nearest = nearest(wanted, known.iter().map(String::as_str)).map(String::from);
                     Err(BoardError::Unknown { wanted: wanted.into(), nearest, known })
                 }
             };

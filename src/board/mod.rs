@@ -7,9 +7,11 @@
 pub mod edid;
 pub mod find;
 pub mod parse;
+pub mod problem;
 
 pub use edid::Edid;
 pub use find::BoardError;
+pub use problem::Problem;
 
 use crate::{
     settings::Codec,
