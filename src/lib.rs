@@ -39,6 +39,7 @@ pub mod board;
 pub mod command;
 pub mod control;
 pub mod host;
+pub mod http;
 pub mod log;
 pub mod media;
 pub mod network;
