@@ -1,9 +1,8 @@
 //! What can be asked of the box: the same names and arguments on every surface. Each command gets exactly one answer.
 
-use crate::settings::nearest;
+use crate::settings::{Changes, nearest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fmt;
 
 /// Who asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +14,7 @@ pub enum Origin {
 }
 
 /// A command with its arguments.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Go on air.
     Start {
@@ -28,7 +27,7 @@ pub enum Command {
         confirm: bool,
     },
     /// Change settings, all or nothing: `{"output.bitrate-max": "3 Mbit/s"}`; null takes an override back.
-    Set(Map<String, Value>),
+    Set(Changes),
     /// The settings with each value's origin, secrets masked.
     Settings,
     /// Choose the input.
@@ -94,7 +93,7 @@ impl Command {
         Ok(match name {
             "start" => Self::Start { sources: with(&["sources"])?.texts("sources")? },
             "stop" => Self::Stop { confirm: with(&["confirm"])?.flag("confirm")?.unwrap_or(false) },
-            "set" => Self::Set(object(arguments)?),
+            "set" => Self::Set(Changes(object(arguments)?)),
             "settings" => with(&[]).map(|_| Self::Settings)?,
             "input" => Self::Input { device: with(&["device"])?.text("device")? },
             "source" => {
@@ -110,26 +109,6 @@ impl Command {
             "preview" => with(&[]).map(|_| Self::Preview)?,
             _ => return Err(unknown_command(name)),
         })
-    }
-}
-
-// Not derived: the values of `set` may be secrets, and events are logged.
-impl fmt::Debug for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Start { sources } => f.debug_struct("Start").field("sources", sources).finish(),
-            Self::Stop { confirm } => f.debug_struct("Stop").field("confirm", confirm).finish(),
-            Self::Set(changes) => f.debug_tuple("Set").field(&changes.keys().collect::<Vec<_>>()).finish(),
-            Self::Settings => f.write_str("Settings"),
-            Self::Input { device } => f.debug_struct("Input").field("device", device).finish(),
-            Self::Source { name, region } => {
-                f.debug_struct("Source").field("name", name).field("region", region).finish()
-            }
-            Self::Show { what, mute } => f.debug_struct("Show").field("what", what).field("mute", mute).finish(),
-            Self::Preflight { source } => f.debug_struct("Preflight").field("source", source).finish(),
-            Self::Regions { source } => f.debug_struct("Regions").field("source", source).finish(),
-            Self::Preview => f.write_str("Preview"),
-        }
     }
 }
 

@@ -40,6 +40,7 @@ pub mod capture;
 pub mod command;
 pub mod control;
 pub mod host;
+pub mod http;
 pub mod log;
 pub mod media;
 pub mod network;

@@ -309,7 +309,7 @@ mod tests {
         let settings = tempfile::NamedTempFile::new().expect("file");
         let layers = Layers::load(Some(settings.path()), Overrides::new(), None).expect("settings");
         let changes = serde_json::from_str(r#"{"output.bitrate-max": "3 Mbit/s"}"#).expect("json");
-        let (layers, _) = layers.change(&changes).expect("changed");
+        let (layers, _) = layers.change(&crate::settings::Changes(changes)).expect("changed");
         state.save_overrides(&layers).expect("saved");
         let (overrides, fault) = state.overrides();
         let again = Layers::load(Some(settings.path()), overrides, None).expect("settings");

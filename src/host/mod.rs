@@ -29,13 +29,16 @@ pub struct Figures {
     pub clock: &'static str,
 }
 
+/// CPU time of each process, by its id and start time.
+type Processes = BTreeMap<(u32, u64), Duration>;
+
 /// Takes samples of the box.
 #[derive(Debug)]
 pub struct Host {
     root: PathBuf,
     state: PathBuf,
-    /// CPU time of each process by its id and start time, at the last sample.
-    cpu: Option<(Time, BTreeMap<(u32, u64), Duration>)>,
+    /// At the last sample.
+    cpu: Option<(Time, Processes)>,
     memory: Option<(Time, Option<u64>)>,
 }
 
@@ -108,7 +111,7 @@ impl Host {
     }
 
     fn cpu(&mut self, now: Time, pids: &[u32]) -> Option<f64> {
-        let current: BTreeMap<_, _> = pids.iter().filter_map(|pid| self.cpu_time(*pid)).collect();
+        let current: Processes = pids.iter().filter_map(|pid| self.cpu_time(*pid)).collect();
         let (then, before) = self.cpu.replace((now, current.clone()))?;
         let elapsed = now.since(then).as_secs_f64();
         let used = |(process, time): (&(u32, u64), &Duration)| {

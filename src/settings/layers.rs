@@ -11,7 +11,7 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fmt, path::Path};
 use toml::{Table, Value};
 
 /// The overrides' file in the state folder.
@@ -19,6 +19,17 @@ pub const OVERRIDES: &str = "overrides.toml";
 
 /// Changes made on a surface, by dotted key: `output.bitrate-max`, `source.Main.url`.
 pub type Overrides = BTreeMap<String, Value>;
+
+/// What a `set` asks for: dotted keys with their new values; null takes an override back. The values may be secrets, so only
+/// the keys are printed.
+#[derive(Clone, PartialEq)]
+pub struct Changes(pub Map<String, Json>);
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -179,7 +190,7 @@ impl Layers {
     ///
     /// # Errors
     /// The answer to give, naming the key that is wrong.
-    pub fn change(&self, changes: &Map<String, Json>) -> Result<(Self, Vec<String>), Answer> {
+    pub fn change(&self, Changes(changes): &Changes) -> Result<(Self, Vec<String>), Answer> {
         let mut overrides = self.overrides.clone();
         if changes.is_empty() || changes.len() > 64 {
             return Err(Answer::wrong(

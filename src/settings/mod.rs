@@ -13,7 +13,7 @@ mod tests;
 
 pub(crate) use document::nearest;
 pub use document::{Problem, Problems};
-pub use layers::{Layer, Layers, OVERRIDES, Overrides, TakesEffect, effects, parse_overrides, takes_effect};
+pub use layers::{Changes, Layer, Layers, OVERRIDES, Overrides, TakesEffect, effects, parse_overrides, takes_effect};
 pub use secret::{Secret, StreamKey};
 
 use crate::units::{BitRate, Gain, Mode, Shift, Span};

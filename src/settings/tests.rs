@@ -26,7 +26,7 @@ fn problems(text: &str) -> Vec<String> {
 
 fn set(layers: &Layers, changes: Json) -> Result<Layers, (String, String)> {
     let Json::Object(changes) = changes else { panic!("an object") };
-    match layers.change(&changes) {
+    match layers.change(&Changes(changes.clone())) {
         Ok((layers, keys)) => {
             assert_eq!(keys.len(), changes.len());
             // What is written has to read back as the same.
@@ -350,7 +350,7 @@ proptest! {
         let value = if nested { json!([value, 1.5, {"a": null}]) } else { json!(value) };
         let before = layers(MAIN, "");
         let Json::Object(changes) = json!({ key: value }) else { unreachable!() };
-        if let Ok((after, _)) = before.change(&changes) {
+        if let Ok((after, _)) = before.change(&Changes(changes)) {
             prop_assert_eq!(after.fault(), None);
         }
     }
