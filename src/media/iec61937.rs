@@ -45,7 +45,7 @@ mod tests {
         let mut words = Vec::new();
         for _ in 0..bursts {
             words.extend([PA, PB, 0x0001, 0x3000]);
-            words.extend((4..1536 * 2).map(|n| n as u16 * 257 + u16::from(noise)));
+            words.extend((4..1536 * 2).map(|n| (n as u16).wrapping_mul(257) ^ u16::from(noise)));
         }
         words
     }

@@ -9,8 +9,22 @@ pub mod launch;
 pub mod nal;
 pub mod plan;
 pub mod sps;
+pub mod supervisor;
 pub mod testcard;
 pub mod wire;
+
+#[cfg(feature = "media")]
+mod encoder;
+#[cfg(feature = "media")]
+mod link;
+#[cfg(feature = "media")]
+mod pipeline;
+#[cfg(feature = "media")]
+mod preview;
+#[cfg(feature = "media")]
+mod sound;
+#[cfg(feature = "media")]
+pub mod worker;
 
 use crate::{
     access_unit::AccessUnit,

@@ -17,6 +17,30 @@ pub fn counter(time: u64, rate: Rate) -> u32 {
     (((u128::from(time) * num + den / 2) / den) & 0xf_ffff) as u32
 }
 
+/// Moves the stamps of pictures that come at a steady rate to whole multiples of their period on the clock, so that each
+/// whole second that can have a picture has one.
+#[derive(Debug)]
+pub struct Cadence {
+    rate: Rate,
+    /// The first stamp, and its place among the multiples.
+    first: Option<(u64, u64)>,
+}
+
+impl Cadence {
+    /// For pictures at `rate`.
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, first: None }
+    }
+
+    /// The stamp of the picture that GStreamer stamped `time`; less than a period earlier.
+    pub fn stamp(&mut self, time: u64) -> u64 {
+        let (num, den) = (u128::from(self.rate.num), u128::from(self.rate.den) * u128::from(SECOND));
+        let (began, place) = *self.first.get_or_insert_with(|| (time, (u128::from(time) * num / den) as u64));
+        let pictures = (u128::from(time.saturating_sub(began)) * num + den / 2) / den;
+        ((u128::from(place) + pictures) * den / num) as u64
+    }
+}
+
 /// Draws counter and flash into the luma plane of a picture captured at `time` nanoseconds.
 ///
 /// A row of 24 cells starts at the top left corner, each width/32 by height/18 pixels: white, black, the counter's 20
@@ -80,6 +104,20 @@ mod tests {
             for n in 1_000_000..1_100_000 {
                 assert_eq!(u64::from(counter(time(n), rate)), n & 0xf_ffff);
             }
+        }
+    }
+
+    #[test]
+    fn stamps_meet_whole_seconds() {
+        for rate in [Rate::new(30, 1), Rate::new(24, 1), Rate::new(60, 1), Rate::new(25, 1)] {
+            let mut cadence = Cadence::new(rate);
+            let first = 3_679_194_491_045;
+            let stamps: Vec<u64> =
+                (0..200u64).map(|n| cadence.stamp(first + n * SECOND / u64::from(rate.num))).collect();
+            assert!(first - stamps[0] < rate.period());
+            assert!(stamps.contains(&3_680_000_000_000), "{rate}");
+            let counters: Vec<u32> = stamps.iter().map(|&stamp| counter(stamp, rate)).collect();
+            assert!(counters.windows(2).all(|pair| pair[1] == pair[0] + 1), "{rate}");
         }
     }
 
