@@ -119,7 +119,11 @@ pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{io::Write, net::{TcpListener, TcpStream}, os::fd::AsFd};
+    use std::{
+        io::Write,
+        net::{TcpListener, TcpStream},
+        os::fd::AsFd,
+    };
 
     #[test]
     fn unread_bytes_leave_the_queue_once_the_peers_kernel_has_them() {

@@ -45,7 +45,9 @@ impl Value {
     /// The value of a named property.
     pub fn get(&self, name: &str) -> Option<&Value> {
         match self {
-            Self::Object(pairs) | Self::Table(pairs) => pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value),
+            Self::Object(pairs) | Self::Table(pairs) => {
+                pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+            }
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! What people and programs are told of a [`Cause`].
 
-use super::{Cause, IngestUrl, Stage};
+use super::{Cause, Stage};
 
 impl Stage {
     /// What is done in this stage, for people: "waiting for ...".
@@ -60,36 +60,34 @@ impl Cause {
         }
     }
 
-    /// What to do about it; `url` is the ingest that was tried.
-    pub fn advice(&self, url: Option<&IngestUrl>) -> String {
-        let place = url.map_or_else(|| "the ingest".into(), |url| format!("{} port {}", url.host, url.port));
+    /// What to do about it.
+    pub fn advice(&self) -> String {
         match self {
-            Self::NameNotFound => match url {
-                Some(url) => format!("Check the URL of the Source: {} has no address", url.host),
-                None => "Check the URL of the Source".into(),
-            },
-            Self::NameServer => "Check the network cable or Wi-Fi, and that this network has a name server".into(),
-            Self::NoNetwork => "Plug in the network cable, or join a Wi-Fi".into(),
-            Self::Refused => format!("Check address and port; is the ingest running? Nothing listens at {place}"),
-            Self::PortBlocked if url.is_some_and(|url| url.port != 443) => {
-                format!("A firewall may block {place}: ask for an rtmps:// address on port 443")
+            Self::NameNotFound => "Check the URL of the Source: its host has no address",
+            Self::NameServer => "Check the network cable or Wi-Fi, and that this network has a name server",
+            Self::NoNetwork => "Plug in the network cable, or join a Wi-Fi",
+            Self::Refused => "Check host and port of the Source's URL, and that the ingest is running",
+            Self::PortBlocked => {
+                "A firewall may block the port, as many do with 1935: use the service's rtmps:// address on 443"
             }
-            Self::PortBlocked => format!("A firewall may block {place}, or the ingest is down"),
             Self::Certificate(_) => {
-                "Check the URL and the box's clock; a network that inspects traffic needs its authority installed".into()
+                "Check the URL and the box's clock; a network that inspects traffic needs its authority installed"
             }
-            Self::Tls => format!("Check that {place} takes rtmps://; if it is plain RTMP, write rtmp://"),
-            Self::Silent(Stage::Publish) => "Check the stream key; the ingest may be overloaded".into(),
-            Self::Silent(_) => format!("Check address and port: {place} accepts, and then says nothing"),
-            Self::NotRtmp => format!("Check address and port; if {place} uses TLS, write rtmps://"),
-            Self::WrongApp => "Check the last part of the Source's URL, after the host".into(),
-            Self::KeyRejected => "Copy the stream key again from the service's page; it may have expired".into(),
-            Self::NameInUse => "Stop the other encoder that uses this key, or take another key".into(),
-            Self::Closed(Some(_)) => format!("Check address and port; {place} may be overloaded or restarting"),
-            Self::Closed(None) => "The box connects again by itself; if it repeats, ask the service".into(),
-            Self::Stalled => "The upload is too slow or gone: lower the bitrate or change the network".into(),
-            Self::KeyFile(why) => format!("Check the Source's key-file or credential: {why}"),
+            Self::Tls => "Check that the ingest takes rtmps:// on this port; if it is plain RTMP, write rtmp://",
+            Self::Silent(Stage::Publish) => "Check the stream key; the ingest may be overloaded",
+            Self::Silent(_) => "Check host and port of the Source's URL: it accepts, and then says nothing",
+            Self::NotRtmp => "Check host and port of the Source's URL; if the ingest uses TLS, write rtmps://",
+            Self::WrongApp => "Check the last part of the Source's URL, after the host",
+            Self::KeyRejected => "Copy the stream key again from the service's page; it may have expired",
+            Self::NameInUse => "Stop the other encoder that uses this key, or take another key",
+            Self::Closed(Some(_)) => {
+                "Check host and port of the Source's URL; the ingest may be overloaded or restarting"
+            }
+            Self::Closed(None) => "The box connects again by itself; if it repeats, ask the service",
+            Self::Stalled => "The upload is too slow or gone: lower the bitrate or change the network",
+            Self::KeyFile(why) => return format!("Check the Source's key-file or credential: {why}"),
         }
+        .into()
     }
 
     /// Whether the ingest does not want this key or application: trying again soon does not help.
@@ -127,10 +125,9 @@ mod tests {
 
     #[test]
     fn texts_fit_the_display_and_each_has_advice() {
-        let url = "rtmp://ingest.example/app".parse().unwrap();
         for cause in all() {
             assert!(cause.text().chars().count() <= 40, "{}", cause.text());
-            assert!(!cause.advice(None).is_empty() && !cause.advice(Some(&url)).is_empty());
+            assert!(!cause.advice().is_empty());
         }
         let codes: std::collections::BTreeSet<_> = all().iter().map(Cause::code).collect();
         assert_eq!(codes.len(), 15, "one for each kind");
@@ -138,8 +135,6 @@ mod tests {
 
     #[test]
     fn a_blocked_1935_suggests_443() {
-        let url = |url: &str| url.parse().unwrap();
-        assert!(Cause::PortBlocked.advice(Some(&url("rtmp://ingest.example/app"))).contains("rtmps:// address on port 443"));
-        assert!(!Cause::PortBlocked.advice(Some(&url("rtmps://ingest.example/app"))).contains("ask for"));
+        assert!(Cause::PortBlocked.advice().contains("rtmps:// address on 443"));
     }
 }

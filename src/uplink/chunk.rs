@@ -311,11 +311,11 @@ mod tests {
     #[test]
     fn limits_are_kept() {
         for bytes in [
-            &[0x43, 0, 0, 0, 0, 0, 1, 20, 0][..],                            // no full header before
-            &[3, 0, 0, 0, 1, 0, 1, 20, 0, 0, 0, 0],                          // over 64 KiB
-            &[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0],               // chunks of nothing
-            &[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],   // highest bit
-            &[2, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0],                           // no number
+            &[0x43, 0, 0, 0, 0, 0, 1, 20, 0][..],              // no full header before
+            &[3, 0, 0, 0, 1, 0, 1, 20, 0, 0, 0, 0],            // over 64 KiB
+            &[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0], // chunks of nothing
+            &[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], // highest bit
+            &[2, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0],             // no number
         ] {
             let mut reader = Reader::default();
             reader.push(bytes);

@@ -36,7 +36,13 @@ pub const fn deadline(stage: Stage) -> Duration {
 pub async fn within<T>(stage: Stage, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
     time::timeout(deadline(stage), work).await.unwrap_or_else(|_| {
         Err(match stage {
-            Stage::Name => if has_route() { Cause::NameServer } else { Cause::NoNetwork },
+            Stage::Name => {
+                if has_route() {
+                    Cause::NameServer
+                } else {
+                    Cause::NoNetwork
+                }
+            }
             Stage::Tcp => Cause::PortBlocked,
             stage => Cause::Silent(stage),
         })

@@ -1,8 +1,15 @@
 //! The bodies of RTMP audio, video and data messages: FLV tags without their header (Adobe "Video File Format" 10.1,
 //! annex E.4; HEVC by "Enhanced RTMP" v1).
 
-use super::{MediaInfo, amf::{self, Value}};
-use crate::{access_unit::{AccessUnit, CodecConfig, SAMPLE_RATE, Track}, settings::Codec, units::Time};
+use super::{
+    MediaInfo,
+    amf::{self, Value},
+};
+use crate::{
+    access_unit::{AccessUnit, CodecConfig, SAMPLE_RATE, Track},
+    settings::Codec,
+    units::Time,
+};
 
 /// Frame type in the upper half of the first byte: 1 is a key frame, 2 is not (E.4.3.1).
 const KEY: u8 = 0x10;
@@ -95,7 +102,8 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     fn prefix(config: CodecConfig, key: bool) -> Vec<u8> {
-        let unit = AccessUnit { track: Track::Video, time: Time::ZERO, key, config: Arc::new(config), data: Bytes::new() };
+        let unit =
+            AccessUnit { track: Track::Video, time: Time::ZERO, key, config: Arc::new(config), data: Bytes::new() };
         let (bytes, length) = unit_prefix(&unit);
         bytes[..length].to_vec()
     }

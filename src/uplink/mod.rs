@@ -173,15 +173,3 @@ pub enum Cause {
     /// The key file cannot be read.
     KeyFile(String),
 }
-// TEMP-FOR-MERGE
-impl Cause {
-    pub fn code(&self) -> &'static str {
-        "x"
-    }
-    pub fn text(&self) -> String {
-        String::new()
-    }
-    pub fn advice(&self) -> String {
-        String::new()
-    }
-}

@@ -1,6 +1,9 @@
 //! Media that waits for the network: bounded in media time, so that a bad network costs pictures and never memory.
 
-use crate::{access_unit::{AccessUnit, Track}, units::Time};
+use crate::{
+    access_unit::{AccessUnit, Track},
+    units::Time,
+};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// The media of one connection that was not given to it yet.

@@ -79,7 +79,8 @@ impl Connection {
         let pending = self.session.pending();
         if !pending.is_empty() {
             let piece = &pending[..pending.len().min(PIECE)];
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, piece)).map_err(|error| self.broken(&error))?;
+            let written =
+                ready!(Pin::new(&mut self.stream).poll_write(cx, piece)).map_err(|error| self.broken(&error))?;
             self.session.sent(written);
             self.unflushed = matches!(self.stream, Stream::Tls(_));
             return Poll::Ready(Ok(()));
@@ -121,9 +122,8 @@ impl Connection {
     /// Looks at the kernel's count, for the ledger; gives the figures.
     pub fn observe(&mut self) -> Option<TcpFigures> {
         let figures = self.stream.figures()?;
-        let behind = self.session.pending().len() as u64
-            + figures.unacknowledged
-            + if self.unflushed { TLS_BUFFER } else { 0 };
+        let behind =
+            self.session.pending().len() as u64 + figures.unacknowledged + if self.unflushed { TLS_BUFFER } else { 0 };
         let ledger = self.session.ledger();
         // Whatever is on the way may all be media: what is left over has surely arrived.
         let arrived = ledger.media().saturating_sub(behind);

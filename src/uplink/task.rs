@@ -151,7 +151,8 @@ impl<R: FnMut(Report)> Uplink<R> {
         }
         let mut look = time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut account = Account { reported: self.before, second: sys::now(), second_acknowledged: self.before, second_media: 0 };
+        let mut account =
+            Account { reported: self.before, second: sys::now(), second_acknowledged: self.before, second_media: 0 };
         let mut open = true;
         let end = loop {
             if connection.is_idle()
@@ -168,6 +169,9 @@ impl<R: FnMut(Report)> Uplink<R> {
                         connection.session().ledger().doubt(sys::now());
                     }
                     Some(Order::Stop) | None => {
+                        while let Ok(unit) = self.input.try_recv() {
+                            self.queue.push(unit);
+                        }
                         let rest = std::mem::replace(&mut self.queue, Queue::new(Queue::LIMIT));
                         connection.finish(rest).await;
                         return Break::Stop;

@@ -1,7 +1,11 @@
 //! Reads the operator's ingest URL.
 
 use super::IngestUrl;
-use std::{fmt, net::{Ipv4Addr, Ipv6Addr}, str::FromStr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// Why a text is not an ingest URL. Never repeats the text: people paste stream keys and passwords into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
