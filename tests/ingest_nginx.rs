@@ -102,7 +102,7 @@ async fn over_rtmp_every_picture_arrives() {
 
 #[tokio::test]
 async fn over_rtmps_every_picture_arrives() {
-    let (ingest, authority) = (Nginx::start(), Authority::new());
+    let (ingest, authority) = (Nginx::start(), Authority::new("Test"));
     let front = TlsFront::start(ingest.port, authority.issue("localhost", |_| {}));
     let trust = Trust::in_authorities([authority.certificate()], Duration::ZERO);
     every_picture_arrives(&ingest, &front.url(), Arc::new(trust)).await;

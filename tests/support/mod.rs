@@ -13,7 +13,7 @@ pub mod flv;
 pub mod push;
 pub mod units;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::CertificateDer;
 use std::{
     fs,
@@ -158,9 +158,10 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes one.
-    pub fn new() -> Self {
+    /// Makes one of this name.
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::new([]).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self { issuer: CertifiedIssuer::self_signed(params, key).expect("a certificate") }
