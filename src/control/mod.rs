@@ -15,6 +15,8 @@ mod status;
 
 pub use event::{Effect, Event, Job, Now, RequestId, SavedIntent, Signal, UplinkId, WorkerId};
 
+pub mod backoff;
+
 use crate::{
     board::{Board, ButtonRole},
     media::Report,
