@@ -1,11 +1,56 @@
-//! Fieldcast.
+//! Fieldcast turns a small ARM box into a live encoder: HDMI or a camera in, a picture on air that stays there.
+//!
+//! **`control/` decides and does nothing; everything else does and decides nothing.** Control has no clock, no thread and no
+//! socket: it is handed an event and the time, and hands back effects.
+//!
+//! ```text
+//!  media workers: one child process per pipeline, the only places that load GStreamer
+//!  ┌ fieldcast-media: HDMI/camera/test ─ convert ─ encoder ─ parse ┐  access units over a Unix socket
+//!  └ fieldcast-media: ALSA/test ─ level ─ AAC encoder ─────────────┤
+//!                                                                  ▼
+//!                                                     program::Timeline (pure)
+//!                                                                  │ Arc<AccessUnit>
+//!                                              ┌───────────────────┴───────────────┐
+//!                                        uplink (RTMP/S)                     uplink (RTMP/S)
+//!                                        own queue, own reconnect, own figures; none can stall another
+//!
+//!  edges ── Event ──▶ Control ── Vec<Effect> ──▶ daemon performs them      Control ── Status ──▶ HTTP, systemd
+//! ```
+//!
+//! | where | what |
+//! |---|---|
+//! | [`units`] [`access_unit`] [`board`] [`settings`] [`status`] [`command`] | vocabulary: plain data |
+//! | [`control`] [`program`] | decisions: pure, `now` is an argument |
+//! | [`capture`] | V4L2: DV timings, events, EDID, cameras |
+//! | [`media`] | the worker (plan and launch line are pure), its framing and its supervisor |
+//! | [`uplink`] | queue and FLV (pure), the RTMP session, choice of region, preflight |
+//! | [`panel`] | buttons |
+//! | [`http`] | status, commands and preview on loopback |
+//! | [`state`] [`host`] [`sys`] | the state folder, the box's figures, system calls |
+//! | [`cli`] [`daemon`] | the command line, and the loop that owns clock, channels and edges |
+//!
+//! Imports go edges → program, control → vocabulary, never back; `tests/structure.rs` holds that.
+//!
+//! **Words.** *Source*: a named place to push to. *Push*: media flowing to a Source. *On air*: acknowledged in the last 3 s.
+//! *Access unit*: one encoded picture or AAC frame. *Program*: the one encoded timeline. *Uplink*: one delivery of the
+//! program to one Source. *Mode*: width x height, scan, rate. *Board*: the hardware description. *Panel*: display and buttons.
 pub mod access_unit;
 pub mod board;
+pub mod capture;
 pub mod command;
 pub mod control;
+pub mod host;
+pub mod http;
+pub mod log;
 pub mod media;
+pub mod network;
+pub mod notify;
+pub mod panel;
+pub mod program;
 pub mod settings;
+pub mod state;
 pub mod status;
 pub mod sys;
 pub mod units;
 pub mod uplink;
+pub mod watch;

@@ -1,96 +1,249 @@
 //! The decisions: an event and the time go in, effects come out. No clock, no thread, no socket in here.
+//!
+//! *Intent* is what the operator wants and survives a power cut; *facts* are what signals, workers and uplinks say. An event
+//! changes facts or intent, then [`Control::reconcile`] compares the two: it alone starts and stops things. Workers and
+//! uplinks carry ids that are never used twice, so what an old one says changes nothing.
+
+pub mod button;
+mod commands;
+pub mod event;
+pub mod fault;
+mod lane;
+pub mod onair;
+mod reconcile;
+mod status;
+
+pub use event::{Effect, Event, Job, Now, RequestId, SavedIntent, Signal, UplinkId, WorkerId};
+
+pub mod backoff;
 
 use crate::{
-    board::ButtonRole,
-    command::{Answer, Command, Origin},
-    media::{self, Plan},
-    settings::Settings,
-    status::{Intent, SignalState},
-    units::{BitRate, Mode, Time},
+    board::{Board, ButtonRole},
+    media::Report,
+    settings::{Output, PowerOn, Settings},
+    status::{Fault, Intent, Phase},
+    units::Time,
     uplink,
 };
+use button::{GoButton, Held};
 use jiff::Timestamp;
-use std::path::PathBuf;
+use lane::Lane;
+use onair::Uplink;
+use std::{collections::BTreeMap, time::Duration};
 
-/// When something happens: on the monotonic clock, and by the calendar once that is known.
-#[derive(Debug, Clone, Copy)]
-pub struct Now {
-    /// Monotonic time; what decisions use.
-    pub time: Time,
-    /// Calendar time, for people; none while the clock is not set.
-    pub wall: Option<Timestamp>,
+/// How long `start` waits for the first acknowledgement.
+const START_DEADLINE: Duration = Duration::from_secs(30);
+/// Everything is given up after this when the process ends.
+const SHUTDOWN: Duration = Duration::from_secs(4);
+/// IDR pictures are forced at most so often.
+const KEYFRAME_PAUSE: Duration = Duration::from_secs(1);
+
+/// The control core.
+#[derive(Debug)]
+pub struct Control {
+    board: Board,
+    settings: Settings,
+    /// The settings that the running push uses.
+    running: Settings,
+    id: String,
+    begun: Time,
+
+    intent: Intent,
+    /// The Sources named by `start`.
+    chosen_sources: Option<Vec<String>>,
+    shutdown: Option<Time>,
+
+    signals: BTreeMap<String, Signal>,
+    /// The input in use.
+    input: String,
+    video: Lane,
+    audio: Lane,
+    peaks: Vec<f64>,
+    /// In the order in which they were opened.
+    uplinks: Vec<Uplink>,
+    /// Whether the timeline has begun.
+    program: bool,
+    /// Some since the push was first acknowledged: since when, by the calendar.
+    on_air_since: Option<Option<Timestamp>>,
+    keyframe_at: Option<Time>,
+    keyframe_wanted: bool,
+
+    button: GoButton,
+    starts: Vec<(RequestId, Time)>,
+    stops: Vec<RequestId>,
+    told: Vec<Fault>,
+    standing: Vec<Fault>,
+    next_id: u64,
 }
 
-/// A media worker; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct WorkerId(pub u64);
+impl Control {
+    /// The core after power-on, with the intent that was saved before.
+    pub fn new(board: Board, settings: Settings, id: String, saved: Option<SavedIntent>, now: Time) -> Self {
+        let saved = saved.filter(|_| settings.push.at_power_on == PowerOn::Resume);
+        let intent = match settings.push.at_power_on {
+            PowerOn::Always => Intent::OnAir,
+            PowerOn::Never => Intent::OffAir,
+            PowerOn::Resume => saved.as_ref().map_or(Intent::OffAir, |saved| saved.intent),
+        };
+        let input = board
+            .automatic_inputs()
+            .next()
+            .or(board.inputs.first())
+            .map(|input| input.name.clone())
+            .unwrap_or_default();
+        Self {
+            running: settings.clone(),
+            board,
+            settings,
+            id,
+            begun: now,
+            intent,
+            chosen_sources: saved.and_then(|saved| saved.sources),
+            shutdown: None,
+            signals: BTreeMap::new(),
+            input,
+            video: Lane::default(),
+            audio: Lane::default(),
+            peaks: Vec::new(),
+            uplinks: Vec::new(),
+            program: false,
+            on_air_since: None,
+            keyframe_at: None,
+            keyframe_wanted: false,
+            button: GoButton::default(),
+            starts: Vec::new(),
+            stops: Vec::new(),
+            told: Vec::new(),
+            standing: Vec::new(),
+            next_id: 0,
+        }
+    }
 
-/// An uplink; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UplinkId(pub u64);
+    /// Takes an event; what follows from it is to be done in this order.
+    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Signal { input, signal } => self.note_signal(input, signal),
+            Event::Worker { id, report } => self.note_worker(id, &report, now.time),
+            Event::WorkerExited { id } => self.note_exit(id, now.time),
+            Event::Uplink { id, report } => self.note_uplink(id, &report, now),
+            Event::Button { role: ButtonRole::Go, pressed } => {
+                let pushing = self.pushing();
+                self.button.press(pressed, pushing, now.time);
+            }
+            Event::Command { request, origin, command } => {
+                effects.extend(self.take_command(request, origin, command, now.time));
+            }
+            Event::Settings { settings, at_once } => self.take_settings(*settings, at_once),
+            Event::Told(faults) => self.told = faults,
+            Event::NetworkChanged => effects.push(Effect::RetryUplinks),
+            Event::Shutdown => {
+                self.shutdown.get_or_insert(now.time);
+            }
+            Event::Tick => {}
+        }
+        self.reconcile(now, &mut effects);
+        effects
+    }
 
-/// A command waiting for its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RequestId(pub u64);
+    /// When after `now` [`Event::Tick`] has something to do at the latest, if nothing else happens.
+    pub fn next_wake(&self, now: Time) -> Option<Time> {
+        let (start, stop) = self.hold_times();
+        let mut wakes: Vec<Time> = Vec::new();
+        wakes.extend(self.button.acts_at(start, stop));
+        wakes.extend(self.starts.iter().map(|(_, deadline)| *deadline));
+        wakes.extend(self.shutdown.map(|since| since + SHUTDOWN));
+        wakes.extend(self.keyframe_at.filter(|_| self.keyframe_wanted).map(|at| at + KEYFRAME_PAUSE));
+        for uplink in &self.uplinks {
+            wakes.extend(uplink.stale_at());
+            wakes.extend(uplink.overdue_at());
+        }
+        if self.wanted_signal().is_some() {
+            wakes.extend(self.video.next_wake());
+            wakes.extend(self.audio.next_wake());
+        }
+        wakes.into_iter().filter(|wake| *wake > now).min()
+    }
 
-/// What an input of the board receives.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Signal {
-    /// Typed state.
-    pub state: SignalState,
-    /// The node while the device is there.
-    pub node: Option<PathBuf>,
-    /// The picture format while locked.
-    pub mode: Option<Mode>,
-    /// fourcc to capture in, where one was chosen.
-    pub format: Option<String>,
-    /// Whether the driver says that the source is protected (HDCP).
-    pub protected: bool,
+    /// Whether media should flow.
+    pub fn pushing(&self) -> bool {
+        self.intent == Intent::OnAir && self.shutdown.is_none()
+    }
+
+    /// The phase, never better than what was acknowledged.
+    pub fn phase(&self, now: Time) -> Phase {
+        onair::phase(self.pushing(), &self.uplinks, self.on_air_since.is_some(), now)
+    }
+
+    /// The hardware.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// The worker that can be asked for a picture of the input.
+    pub fn camera(&self) -> Option<WorkerId> {
+        self.video.live().filter(|_| self.video.started().is_some())
+    }
+
+    fn note_signal(&mut self, input: String, signal: Signal) {
+        if input == self.input && self.signals.get(&input).is_none_or(|old| old.state != signal.state) {
+            self.video.forgive();
+            self.audio.forgive();
+        }
+        if self.board.inputs.iter().any(|known| known.name == input) {
+            self.signals.insert(input, signal);
+        }
+    }
+
+    fn note_worker(&mut self, id: WorkerId, report: &Report, now: Time) {
+        self.video.hear(id, report, now);
+        if self.audio.hear(id, report, now)
+            && let Report::Level(peaks) = report
+        {
+            self.peaks.clone_from(peaks);
+        }
+    }
+
+    fn note_exit(&mut self, id: WorkerId, now: Time) {
+        if self.audio.exited(id, 1, now) {
+            self.peaks.clear();
+            return;
+        }
+        let codec = self.running.output.codec;
+        let encoders = self.board.encoders.iter().filter(|encoder| encoder.codec == codec).count();
+        self.video.exited(id, encoders, now);
+    }
+
+    fn note_uplink(&mut self, id: UplinkId, report: &uplink::Report, now: Now) {
+        if *report == uplink::Report::Closed {
+            self.uplinks.retain(|uplink| uplink.id != id);
+        }
+        let Some(uplink) = self.uplinks.iter_mut().find(|uplink| uplink.id == id && uplink.closing.is_none()) else {
+            return;
+        };
+        uplink.hear(report, now);
+        self.keyframe_wanted |= *report == uplink::Report::KeyframeWanted;
+    }
+
+    /// Takes changed settings over; unless `at_once`, a running push keeps what it cannot change without a break.
+    fn take_settings(&mut self, settings: Settings, at_once: bool) {
+        if self.settings.input != settings.input || self.settings.output != settings.output {
+            self.video.forgive();
+            self.audio.forgive();
+        }
+        let running = std::mem::replace(&mut self.running, settings.clone());
+        if self.pushing() && !at_once {
+            let Output { bitrate_max, bitrate_min, .. } = settings.output;
+            self.running.output = Output { bitrate_max, bitrate_min, ..running.output };
+        }
+        self.settings = settings;
+    }
+
+    fn hold_times(&self) -> (Duration, Duration) {
+        let panel = &self.settings.panel;
+        (panel.hold_to_start.duration(), panel.hold_to_stop.duration())
+    }
 }
 
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// An input changed.
-    Signal {
-        /// The input's name on the board.
-        input: String,
-        /// What it receives now.
-        signal: Signal,
-    },
-    /// A worker said something. Access units and previews do not come this way.
-    Worker {
-        /// Which.
-        id: WorkerId,
-        /// What.
-        report: media::Report,
-    },
-    /// A worker's process has ended; nothing more comes from it.
-    WorkerExited {
-        /// Which.
-        id: WorkerId,
-    },
-    /// An uplink said something.
-    Uplink {
-        /// Which.
-        id: UplinkId,
-        /// What.
-        report: uplink::Report,
-    },
-    /// A button went down or up.
-    Button {
-        /// What it does.
-        role: ButtonRole,
-        /// Down or up.
-        pressed: bool,
-    },
-    /// A surface asks for something.
-    Command {
-        /// To be answered exactly once.
-        request: RequestId,
-        /// Who asked.
-        origin: Origin,
-        /// What.
-        command: Command,
-    },
-}
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ pub fn describe(plan: &Plan) -> String {
 /// The arguments of gst-launch-1.0 for the video pipeline with `encoder`. Elements that the worker talks to are called
 /// `source`, `air` (the valve), `encoder` and `units` (the sink).
 pub fn video(plan: &VideoPlan, encoder: &Encoder, purpose: Use) -> Vec<String> {
-    let out = output_mode(plan.mode, encoder);
+    let out = encoder.fit(plan.mode);
     let (media, parser, stream) = match encoder.codec {
         Codec::H264 => ("video/x-h264", "h264parse", "avc"),
         Codec::Hevc => ("video/x-h265", "h265parse", "hvc1"),
@@ -60,17 +60,6 @@ pub fn video(plan: &VideoPlan, encoder: &Encoder, purpose: Use) -> Vec<String> {
     line.caps(format!("{media},stream-format={stream},alignment=au"));
     line.end(purpose, "video");
     line.0
-}
-
-/// What `encoder` is given for the output `mode`: sizes it takes, and no fewer pictures a second than it survives.
-pub fn output_mode(mode: Mode, encoder: &Encoder) -> Mode {
-    let align = encoder.align.max(1);
-    let rate = match encoder.min_rate {
-        Some(lowest) if mode.rate.hz() < f64::from(lowest) => Rate::new(lowest, 1),
-        _ => mode.rate,
-    };
-    let fit = |pixels: u32| (pixels - pixels % align).max(align);
-    Mode::progressive(fit(mode.width), fit(mode.height), rate)
 }
 
 /// The colour matrix that goes out, limited range: BT.709 from 720 lines up, BT.601 below, which is what players assume
@@ -376,7 +365,7 @@ mod tests {
             profile: "main".into(),
             level: None,
             format: "I420".into(),
-            align: 2,
+            align: crate::board::Align::default(),
             min_rate: None,
             min_bitrate: None,
         }
@@ -470,7 +459,7 @@ mod tests {
     fn encoders_get_what_they_survive() {
         let mut odd = encoder("v4l2h264enc", Through::V4l2Control);
         odd.controls.insert("repeat_sequence_header".into(), 1);
-        (odd.level, odd.align, odd.min_rate) = (Some("4".into()), 16, Some(9));
+        (odd.level, odd.align, odd.min_rate) = (Some("4".into()), crate::board::Align { width: 16, height: 16 }, Some(9));
         odd.min_bitrate = Some(BitRate::new(200_000));
         let plan =
             VideoPlan { encoders: vec![odd], bitrate: BitRate::new(64_000), ..plan(receiver("1080p60"), "1080p5") };

@@ -7,6 +7,7 @@ pub mod drift;
 pub mod iec61937;
 pub mod launch;
 pub mod nal;
+pub mod plan;
 pub mod sps;
 pub mod supervisor;
 pub mod testcard;

@@ -59,7 +59,7 @@ impl Pipeline {
         let mut pictures = Pictures::new(link.clone(), codec, element.clone());
         let started = encoder::started(&board, missing);
         if plan.source == VideoSource::Test {
-            draw(&parts.source_pad, launch::output_mode(plan.mode, &board).rate);
+            draw(&parts.source_pad, board.fit(plan.mode).rate);
         }
         let video = Some(VideoEncoder::new(element, board));
         parts.start(link, started, video, move |sample| pictures.take(sample))

@@ -1,5 +1,31 @@
 //! Delivery of the program to one ingest: one task each, with its own queue, reconnect and statistics; none can stall
 //! another.
+//!
+//! | module | |
+//! |---|---|
+//! | [`url`] | reads the operator's ingest URL |
+//! | [`queue`] | media that waits, bounded in time (pure) |
+//! | [`flv`], [`amf`], [`chunk`] | the formats (pure) |
+//! | [`session`], [`ledger`] | one RTMP connection, and what of its media arrived (pure) |
+//! | [`connect`], [`trust`] | name, TCP, TLS |
+//! | [`rtmp`] | a session on a socket |
+//! | [`task`] | one delivery: connect, send, reconnect, stop |
+//! | [`probe`], [`services`] | preflight, and the choice among regional ingests |
+
+pub mod amf;
+pub mod cause;
+pub mod chunk;
+pub mod connect;
+pub mod flv;
+pub mod ledger;
+pub mod probe;
+pub mod queue;
+pub mod rtmp;
+pub mod services;
+pub mod session;
+pub mod task;
+pub mod trust;
+pub mod url;
 
 use crate::{settings::{Codec, Secret}, status::AcknowledgedBy, units::{BitRate, Mode}};
 use std::{net::IpAddr, time::Duration};

@@ -1,17 +1,33 @@
 //! A board: what the hardware has and how it wants to be treated, read from `boards/*.toml`.
 //!
 //! What differs between boards is names and limits, so it is data; what differs in behaviour is a variant here.
+//! [`parse`] turns a file's text into a checked [`Board`], [`find`] chooses the file that describes this machine.
+//! `boards/README.md` explains the files field by field.
 
-use crate::{settings::Codec, units::{BitRate, Mode, Span}};
+pub mod edid;
+pub mod find;
+pub mod parse;
+pub mod problem;
+
+pub use edid::Edid;
+pub use find::BoardError;
+pub use problem::Problem;
+
+use crate::{
+    settings::Codec,
+    units::{BitRate, Mode, Rate, Span},
+};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// A checked hardware description.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Board {
     /// The file's stem: `"raspberry-pi-4"`.
     pub name: String,
-    /// In the order in which `device = "auto"` tries them; at least one.
+    /// The machines that it describes.
+    pub matches: Match,
+    /// In order of preference; at least one, with unique names.
     pub inputs: Vec<Input>,
     /// In order of preference; at least one for H.264.
     pub encoders: Vec<Encoder>,
@@ -23,6 +39,35 @@ pub struct Board {
     pub limits: Limits,
 }
 
+impl Board {
+    /// The inputs that `device = "auto"` tries, in order.
+    pub fn automatic_inputs(&self) -> impl Iterator<Item = &Input> {
+        self.inputs.iter().filter(|input| input.automatic)
+    }
+}
+
+/// The machines that a board file describes; a machine that fits any of the conditions is one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Match {
+    /// Device-tree `compatible` strings (Devicetree Specification 2.3.1).
+    pub compatible: Vec<String>,
+    /// Names in the firmware's DMI tables.
+    pub dmi: Vec<DmiMatch>,
+    /// Any machine of this architecture (`"x86_64"`) that has no device tree and that no other board describes.
+    pub architecture: Option<String>,
+}
+
+/// Names in /sys/class/dmi/id (SMBIOS types 1 and 2); all that are given have to be equal.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DmiMatch {
+    /// `sys_vendor`.
+    pub vendor: String,
+    /// `product_name`.
+    pub product: Option<String>,
+}
+
 /// One thing that a picture can come from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Input {
@@ -32,6 +77,8 @@ pub struct Input {
     pub kind: InputKind,
     /// The sound that belongs to it.
     pub audio: Audio,
+    /// Whether `device = "auto"` tries it; if not, it is used only when named.
+    pub automatic: bool,
 }
 
 /// What an input is.
@@ -45,16 +92,17 @@ pub enum InputKind {
     Camera(Camera),
 }
 
-/// How a video node is found. All given conditions have to hold; the first matching node in path order is taken.
+/// How a video node is found. All given conditions have to hold, and at least one is given; of the capture nodes that
+/// fit, the one with the lowest number is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DeviceMatch {
     /// A path that stays when nodes are renumbered: `/dev/v4l/by-path/...`, `/dev/v4l/by-id/...`, or a udev symlink.
     pub path: Option<PathBuf>,
-    /// The driver's name in VIDIOC_QUERYCAP, such as `"vivid"`.
+    /// The kernel driver's name, such as `"vivid"` or `"uvcvideo"`.
     pub driver: Option<String>,
-    /// A part of the card's name in VIDIOC_QUERYCAP.
-    pub card: Option<String>,
+    /// A part of the name in /sys/class/video4linux/*/name; for USB cameras that is the product's name.
+    pub name: Option<String>,
 }
 
 /// An HDMI receiver.
@@ -64,18 +112,37 @@ pub struct Hdmi {
     pub device: DeviceMatch,
     /// V4L2 input number to choose (VIDIOC_S_INPUT); none: leave it.
     pub input: Option<u32>,
-    /// The subdevice that has the DV timings, when it is not the capture node: a name in /sys/class/video4linux/*/name.
+    /// The subdevice that has the DV timings, when it is not the capture node: a part of its name in
+    /// /sys/class/video4linux/*/name.
     pub subdevice: Option<String>,
-    /// Media-controller links to enable at start, `"source entity":pad -> "sink entity":pad` as media-ctl(1) writes them.
-    pub links: Vec<String>,
-    /// EDID to load at start: 128 bytes a block.
-    pub edid: Option<Vec<u8>>,
-    /// How often the timings are asked for when no event comes.
+    /// Media-controller links to enable at start, from the receiver to the capture node.
+    pub links: Vec<Link>,
+    /// EDID to load at start.
+    pub edid: Option<Edid>,
+    /// How often the timings are asked for when no event comes, 500 ms to 10 min.
     pub requery: Span,
-    /// Pixel format to ask for (fourcc), such as `"UYVY"`; none: the driver's choice.
+    /// Pixel format to capture in (fourcc), such as `"UYVY"`; none: the one that the driver has chosen.
     pub pixel_format: Option<String>,
-    /// Modes beyond which the receiver does not lock.
+    /// The largest size and rate that can be captured; what exceeds it is out of range. None: no limit of ours.
     pub max: Option<Mode>,
+}
+
+/// A media-controller link, written `"entity":pad -> "entity":pad` as media-ctl(1) writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Where it starts: entity and source pad.
+    pub source: Pad,
+    /// Where it ends: entity and sink pad.
+    pub sink: Pad,
+}
+
+/// A pad of a media-controller entity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pad {
+    /// The entity's name.
+    pub entity: String,
+    /// The pad's index.
+    pub index: u16,
 }
 
 /// A camera.
@@ -83,7 +150,7 @@ pub struct Hdmi {
 pub struct Camera {
     /// The capture node.
     pub device: DeviceMatch,
-    /// Pixel formats in order of preference (fourcc); `"MJPG"` is decoded.
+    /// Pixel formats that may be used, in order of preference (fourcc); `"MJPG"` is decoded.
     pub formats: Vec<String>,
     /// The mode asked of the camera; none: the one nearest to the output's.
     pub mode: Option<Mode>,
@@ -115,31 +182,61 @@ pub struct Encoder {
     pub bitrate: BitrateControl,
     /// How an IDR is asked for while it runs.
     pub keyframe: KeyframeControl,
-    /// Time from a picture going in to its access unit coming out that is not in the stamps, milliseconds.
+    /// How the keyframe interval, in pictures, is set.
+    pub interval: IntervalControl,
+    /// Properties set before it starts, as gst-launch-1.0 writes them.
     #[serde(default)]
-    pub properties: std::collections::BTreeMap<String, String>,
+    pub properties: BTreeMap<String, String>,
     /// V4L2 controls set before it starts (`extra-controls`).
     #[serde(default)]
-    pub controls: std::collections::BTreeMap<String, i64>,
-    /// The property that holds the keyframe interval in pictures; none: it is in `controls` under this board's name.
-    pub interval: IntervalControl,
+    pub controls: BTreeMap<String, i64>,
     /// H.264/HEVC profile asked for in the caps after the encoder: `"main"`, `"high"`, `"constrained-baseline"`.
     pub profile: String,
     /// Level to force in the caps after the encoder, such as `"4"`; none: its own choice.
     pub level: Option<String>,
     /// Pixel format that it wants, such as `"NV12"` or `"I420"`.
     pub format: String,
-    /// Width and height are made a multiple of this.
-    #[serde(default = "two")]
-    pub align: u32,
+    /// What the picture's size has to be a multiple of; both even.
+    #[serde(default)]
+    pub align: Align,
     /// Lowest picture rate that it survives, Hz.
     pub min_rate: Option<u32>,
     /// Lowest bitrate that it survives.
     pub min_bitrate: Option<BitRate>,
 }
 
-fn two() -> u32 {
-    2
+impl Encoder {
+    /// The mode nearest below `mode` that this encoder survives: size cut to its alignment, rate raised to its minimum.
+    pub fn fit(&self, mode: Mode) -> Mode {
+        let slowest = Rate::new(self.min_rate.unwrap_or(1), 1);
+        let rate = if mode.rate.hz() < slowest.hz() { slowest } else { mode.rate };
+        Mode { rate, ..self.align.fit(mode) }
+    }
+}
+
+/// Sizes of pictures that an encoder takes: multiples of these, 2 to 64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Align {
+    /// The width is a multiple of this.
+    pub width: u32,
+    /// The height is a multiple of this.
+    pub height: u32,
+}
+
+impl Align {
+    /// The size of `mode` cut to multiples.
+    pub fn fit(self, mode: Mode) -> Mode {
+        let cut = |size: u32, to: u32| (size / to * to).max(to);
+        Mode { width: cut(mode.width, self.width), height: cut(mode.height, self.height), ..mode }
+    }
+}
+
+impl Default for Align {
+    /// 4:2:0 pictures have even sizes.
+    fn default() -> Self {
+        Self { width: 2, height: 2 }
+    }
 }
 
 /// How an encoder takes its bitrate.
@@ -205,7 +302,7 @@ pub struct Converter {
     pub element: String,
     /// Properties to set on it.
     #[serde(default)]
-    pub properties: std::collections::BTreeMap<String, String>,
+    pub properties: BTreeMap<String, String>,
 }
 
 /// What a button does.

@@ -1,0 +1,137 @@
+//! What each command does, and what is refused.
+
+use super::{Control, Effect, Job, RequestId, START_DEADLINE};
+use crate::{
+    command::{Answer, Command, Origin, Reason},
+    settings::{Changes, Source},
+    status::{Intent, SignalState},
+    units::Time,
+};
+use serde_json::{Map, Value, json};
+
+impl Control {
+    pub(super) fn take_command(
+        &mut self,
+        request: RequestId,
+        origin: Origin,
+        command: Command,
+        now: Time,
+    ) -> Vec<Effect> {
+        match self.decide(request, origin, command, now) {
+            Ok(effects) => effects,
+            Err(answer) => vec![Effect::Answer { request, answer }],
+        }
+    }
+
+    fn decide(
+        &mut self,
+        request: RequestId,
+        origin: Origin,
+        command: Command,
+        now: Time,
+    ) -> Result<Vec<Effect>, Answer> {
+        let perform = |job| Ok(vec![Effect::Perform { request, job }]);
+        if self.shutdown.is_some() {
+            return Err(Answer::failed(Reason::WrongState, "The box is shutting down"));
+        }
+        match command {
+            Command::Start { sources } => self.start(request, sources, now),
+            Command::Stop { confirm } => {
+                if self.pushing() && !confirm && origin != Origin::Panel {
+                    let text = "This ends the push: send it again with confirm = true";
+                    return Err(Answer::failed(Reason::ConfirmationNeeded, text));
+                }
+                let mut effects = Vec::new();
+                if self.intent == Intent::OnAir {
+                    self.set_intent(Intent::OffAir, None, &mut effects);
+                }
+                self.stops.push(request);
+                Ok(effects)
+            }
+            Command::Set(changes) => perform(Job::Set(changes)),
+            Command::Settings => perform(Job::Settings),
+            Command::Input { device } => {
+                if device != "auto" && !self.board.inputs.iter().any(|input| input.name == device) {
+                    let known: Vec<_> = self.board.inputs.iter().map(|input| input.name.as_str()).collect();
+                    return Err(Answer::wrong("device", format!("This board has auto, {}", known.join(", "))));
+                }
+                perform(Job::Set(one("input.device", json!(device))))
+            }
+            Command::Source { name, region } => {
+                self.known_source("name", Some(&name))?;
+                let mut names = vec![name.clone()];
+                names.extend(self.settings.push.sources.iter().skip(1).filter(|other| **other != name).cloned());
+                let mut changes = one("push.sources", json!(names));
+                if let Some(region) = region {
+                    changes.0.insert(format!("source.{name}.region"), json!(region));
+                }
+                self.chosen_sources = None;
+                perform(Job::Set(changes))
+            }
+            Command::Show { what, .. } if what == "live" => {
+                Ok(vec![Effect::Answer { request, answer: Answer::done() }])
+            }
+            Command::Show { .. } => {
+                Err(Answer::failed(Reason::NotSupported, "Slate, test picture and mute come with a later version"))
+            }
+            Command::Preflight { source } => {
+                let source = self.known_source("source", source.as_deref())?;
+                if self.uplinks.iter().any(|uplink| uplink.source.name == source.name) {
+                    return Err(Answer::failed(Reason::WrongState, "This Source is in use: stop the push first"));
+                }
+                perform(Job::Preflight(Box::new(source)))
+            }
+            Command::Regions { source } => {
+                let source = self.known_source("source", Some(&source))?;
+                if source.service.is_none() {
+                    let text = "This Source has a URL of its own, its region is fixed";
+                    return Err(Answer::failed(Reason::WrongState, text));
+                }
+                perform(Job::Regions(Box::new(source)))
+            }
+            Command::Preview => match self.camera() {
+                Some(worker) => perform(Job::Preview(worker)),
+                None => Err(Answer::failed(Reason::WrongState, "There is no picture")),
+            },
+        }
+    }
+
+    fn start(&mut self, request: RequestId, sources: Option<Vec<String>>, now: Time) -> Result<Vec<Effect>, Answer> {
+        for name in sources.iter().flatten() {
+            self.known_source("sources", Some(name))?;
+        }
+        if sources.is_none() {
+            self.known_source("sources", None)?;
+        }
+        let mut effects = Vec::new();
+        if self.intent != Intent::OnAir || sources.is_some() {
+            self.set_intent(Intent::OnAir, sources, &mut effects);
+        }
+        self.starts.push((request, now + START_DEADLINE));
+        Ok(effects)
+    }
+
+    /// The Source called `name`, or the primary.
+    fn known_source(&self, field: &str, name: Option<&str>) -> Result<Source, Answer> {
+        let sources = &self.settings.sources;
+        match name.or(self.settings.push.sources.first().map(String::as_str)) {
+            Some(name) => sources.iter().find(|source| source.name == name).cloned().ok_or_else(|| {
+                let known: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
+                Answer::wrong(field, format!("No Source is called {name:?}; there are: {}", known.join(", ")))
+            }),
+            None => sources.first().cloned().ok_or_else(|| {
+                Answer::failed(Reason::WrongState, "No Source is set up: add a [[source]] to settings.toml")
+            }),
+        }
+    }
+
+    /// Whether the box could go on air now.
+    pub fn ready(&self) -> bool {
+        !self.settings.sources.is_empty()
+            && self.signals.get(&self.input).is_some_and(|signal| signal.state == SignalState::Locked)
+    }
+}
+
+fn one(key: &str, value: Value) -> Changes {
+    Changes(Map::from_iter([(key.to_owned(), value)]))
+}

@@ -1,0 +1,199 @@
+//! What the control core is told, and what it wants done.
+
+use crate::{
+    board::ButtonRole,
+    command::{Answer, Command, Origin},
+    media::{self, Order, Plan},
+    settings::{Changes, Settings, Source},
+    status::{Fault, Intent, SignalState},
+    units::{Mode, Time},
+    uplink::{self, MediaInfo},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// When something happens: on the monotonic clock, and by the calendar once that is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Monotonic time; what decisions use.
+    pub time: Time,
+    /// Calendar time, for people; none while the clock is not set.
+    pub wall: Option<Timestamp>,
+}
+
+/// A media worker; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WorkerId(pub u64);
+
+/// An uplink; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UplinkId(pub u64);
+
+/// A command waiting for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// What an input of the board receives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    /// Typed state.
+    pub state: SignalState,
+    /// The node while the device is there.
+    pub node: Option<PathBuf>,
+    /// The picture format while locked.
+    pub mode: Option<Mode>,
+    /// fourcc to capture in, where one was chosen.
+    pub format: Option<String>,
+    /// Whether the driver says that the source is protected (HDCP).
+    pub protected: bool,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// An input changed.
+    Signal {
+        /// The input's name on the board.
+        input: String,
+        /// What it receives now.
+        signal: Signal,
+    },
+    /// A worker said something. Access units and previews do not come this way.
+    Worker {
+        /// Which.
+        id: WorkerId,
+        /// What.
+        report: media::Report,
+    },
+    /// A worker's process has ended; nothing more comes from it.
+    WorkerExited {
+        /// Which.
+        id: WorkerId,
+    },
+    /// An uplink said something.
+    Uplink {
+        /// Which.
+        id: UplinkId,
+        /// What.
+        report: uplink::Report,
+    },
+    /// A button went down or up.
+    Button {
+        /// What it does.
+        role: ButtonRole,
+        /// Down or up.
+        pressed: bool,
+    },
+    /// A surface asks for something.
+    Command {
+        /// To be answered exactly once.
+        request: RequestId,
+        /// Who asked.
+        origin: Origin,
+        /// What.
+        command: Command,
+    },
+    /// The settings were read anew.
+    Settings {
+        /// What they are now.
+        settings: Box<Settings>,
+        /// Whether the running push takes all of them over at once, or only what it can without a break.
+        at_once: bool,
+    },
+    /// What edges found wrong that is not theirs to decide on; replaces what they said before.
+    Told(Vec<Fault>),
+    /// Another interface, address or route: waiting uplinks may succeed now.
+    NetworkChanged,
+    /// The process is asked to end. The intent stays.
+    Shutdown,
+    /// Time has passed.
+    Tick,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Start a worker process.
+    StartWorker {
+        /// Its id.
+        id: WorkerId,
+        /// What it does.
+        plan: Box<Plan>,
+    },
+    /// Tell a worker something.
+    Order {
+        /// Which.
+        id: WorkerId,
+        /// What.
+        order: Order,
+    },
+    /// End a worker: 1 s, then by force.
+    StopWorker {
+        /// Which.
+        id: WorkerId,
+    },
+    /// Begin a new timeline.
+    BeginProgram,
+    /// End the timeline.
+    EndProgram,
+    /// Begin to deliver to a Source.
+    OpenUplink {
+        /// Its id.
+        id: UplinkId,
+        /// Where.
+        source: Box<Source>,
+        /// What the ingest is told.
+        media: Box<MediaInfo>,
+    },
+    /// End a delivery properly.
+    CloseUplink {
+        /// Which.
+        id: UplinkId,
+    },
+    /// Tell all uplinks that the network changed.
+    RetryUplinks,
+    /// Keep the intent over a power cut.
+    SaveIntent(SavedIntent),
+    /// Answer a command.
+    Answer {
+        /// Which.
+        request: RequestId,
+        /// The one answer.
+        answer: Answer,
+    },
+    /// Do something that takes time and answer the command then.
+    Perform {
+        /// The command.
+        request: RequestId,
+        /// What to do.
+        job: Job,
+    },
+    /// End the process; everything has been stopped.
+    Exit,
+}
+
+/// What takes an edge to answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Job {
+    /// Write overrides and apply them.
+    Set(Changes),
+    /// List the settings with their origins.
+    Settings,
+    /// Try a Source without going on air.
+    Preflight(Box<Source>),
+    /// Measure a service's ingests.
+    Regions(Box<Source>),
+    /// Take one picture of the input from this worker.
+    Preview(WorkerId),
+}
+
+/// The intent as it is kept over a power cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SavedIntent {
+    /// What the operator wants.
+    pub intent: Intent,
+    /// The Sources named by `start`; none: those of the settings.
+    pub sources: Option<Vec<String>>,
+}

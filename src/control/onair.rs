@@ -1,0 +1,152 @@
+//! The deliveries as the control core sees them. On air means acknowledged in the last 3 s, nothing less.
+
+use super::{Now, UplinkId};
+use crate::{
+    settings::Source,
+    status::{AcknowledgedBy, Phase, UplinkState, UplinkStats, UplinkStatus},
+    units::Time,
+    uplink::{Cause, Report, Stats},
+};
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// Media acknowledged within this time is on air.
+pub const FRESH: Duration = Duration::from_secs(3);
+/// An uplink asked to end takes 1 s at most; if its report is lost, it is forgotten after this.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// One delivery.
+#[derive(Debug)]
+pub struct Uplink {
+    /// Its number.
+    pub id: UplinkId,
+    /// Where it goes.
+    pub source: Source,
+    /// Since when it is being ended.
+    pub closing: Option<Time>,
+    /// Why the last try failed; none once media is acknowledged.
+    pub cause: Option<Cause>,
+    /// Its figures.
+    pub stats: Stats,
+    retry_at: Option<Time>,
+    acknowledged: Option<(AcknowledgedBy, Time)>,
+    bytes: u64,
+    shown: UplinkState,
+    since: Option<Timestamp>,
+}
+
+impl Uplink {
+    /// A delivery that begins.
+    pub fn new(id: UplinkId, source: Source, now: Now) -> Self {
+        Self {
+            id,
+            source,
+            closing: None,
+            cause: None,
+            stats: Stats::default(),
+            retry_at: None,
+            acknowledged: None,
+            bytes: 0,
+            shown: UplinkState::Connecting,
+            since: now.wall,
+        }
+    }
+
+    /// Takes what its task says.
+    pub fn hear(&mut self, report: &Report, now: Now) {
+        match report {
+            Report::Connecting(_) | Report::Publishing { .. } => self.retry_at = None,
+            Report::Acknowledged { bytes, by } if *bytes > self.bytes => {
+                self.bytes = *bytes;
+                self.acknowledged = Some((*by, now.time));
+                self.cause = None;
+            }
+            Report::Acknowledged { .. } | Report::KeyframeWanted | Report::Closed => {}
+            Report::Failed { cause, retry_in } => {
+                self.cause = Some(cause.clone());
+                self.retry_at = Some(now.time + *retry_in);
+                self.acknowledged = None;
+            }
+            Report::Stats(stats) => self.stats = *stats,
+        }
+        self.note_state(now);
+    }
+
+    /// Keeps the moment of the last change of state.
+    pub fn note_state(&mut self, now: Now) {
+        let state = self.state(now.time);
+        if state != self.shown {
+            (self.shown, self.since) = (state, now.wall);
+        }
+    }
+
+    /// Whether media was acknowledged in the last 3 s.
+    pub fn on_air(&self, now: Time) -> bool {
+        self.acknowledged.is_some_and(|(_, at)| now.since(at) <= FRESH)
+    }
+
+    /// When [`on_air`](Self::on_air) ends if nothing more is acknowledged.
+    pub fn stale_at(&self) -> Option<Time> {
+        self.acknowledged.map(|(_, at)| at + FRESH + Duration::from_millis(1))
+    }
+
+    /// Whether it has been ending for too long.
+    pub fn overdue(&self, now: Time) -> bool {
+        self.closing.is_some_and(|since| now.since(since) > CLOSING)
+    }
+
+    /// When it is forgotten while it ends.
+    pub fn overdue_at(&self) -> Option<Time> {
+        self.closing.map(|since| since + CLOSING + Duration::from_millis(1))
+    }
+
+    fn state(&self, now: Time) -> UplinkState {
+        match (&self.cause, self.retry_at) {
+            _ if self.closing.is_some() => UplinkState::Idle,
+            _ if self.on_air(now) => UplinkState::OnAir,
+            (Some(cause), Some(_)) if is_refusal(cause) => UplinkState::Refused,
+            (_, Some(_)) => UplinkState::Waiting,
+            _ => UplinkState::Connecting,
+        }
+    }
+
+    /// For the status.
+    pub fn status(&self, now: Time) -> UplinkStatus {
+        let state = self.state(now);
+        UplinkStatus {
+            source: self.source.name.clone(),
+            region: self.source.region.clone(),
+            state,
+            retry_in_ms: self.retry_at.map(|at| at.since(now).as_millis() as u64),
+            acknowledged_by: self.acknowledged.filter(|_| self.on_air(now)).map(|(by, _)| by),
+            since: self.since,
+        }
+    }
+
+    /// For the status's figures.
+    pub fn figures(&self) -> UplinkStats {
+        UplinkStats {
+            source: self.source.name.clone(),
+            bitrate: self.stats.bitrate,
+            queue_ms: self.stats.queue.as_millis() as u64,
+            rtt_ms: self.stats.rtt.map(|rtt| rtt.as_millis() as u64),
+            acknowledged_bytes: self.stats.acknowledged_bytes,
+            reconnects: self.stats.reconnects,
+        }
+    }
+}
+
+fn is_refusal(cause: &Cause) -> bool {
+    matches!(cause, Cause::WrongApp | Cause::KeyRejected | Cause::NameInUse)
+}
+
+/// The phase: never better than what was acknowledged.
+pub fn phase(wanted: bool, uplinks: &[Uplink], was_on_air: bool, now: Time) -> Phase {
+    match wanted {
+        true if uplinks.iter().any(|uplink| uplink.closing.is_none() && uplink.on_air(now)) => Phase::OnAir,
+        true if was_on_air => Phase::Reconnecting,
+        true => Phase::Starting,
+        false if uplinks.is_empty() => Phase::OffAir,
+        false => Phase::Stopping,
+    }
+}

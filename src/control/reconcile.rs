@@ -1,0 +1,201 @@
+//! Intent against facts: the only place that starts or stops anything.
+
+use super::{Control, Effect, Held, KEYFRAME_PAUSE, Now, SHUTDOWN, SavedIntent, Signal, Uplink, UplinkId};
+use crate::{
+    board,
+    command::{Answer, Reason},
+    media::{Order, Plan, plan},
+    settings::Source,
+    status::{Intent, SignalState},
+    units::Time,
+    uplink::MediaInfo,
+};
+
+impl Control {
+    /// Brings workers and uplinks to where intent and facts say they should be, and answers who waits for that.
+    pub(super) fn reconcile(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let (start, stop) = self.hold_times();
+        match self.button.poll(start, stop, now.time) {
+            Some(Held::Start) => self.set_intent(Intent::OnAir, None, effects),
+            Some(Held::Stop) => self.set_intent(Intent::OffAir, None, effects),
+            None => {}
+        }
+        self.choose_input();
+        self.reconcile_workers(now.time, effects);
+        self.reconcile_uplinks(now, effects);
+        self.force_keyframe(now.time, effects);
+        self.answer_waiting(now, effects);
+        self.note_faults(now);
+        let stopped = self.video.is_empty() && self.audio.is_empty() && self.uplinks.is_empty();
+        if self.shutdown.is_some_and(|since| stopped || now.time.since(since) >= SHUTDOWN) {
+            effects.push(Effect::Exit);
+        }
+    }
+
+    /// Changes what the operator wants, and keeps it over a power cut.
+    pub(super) fn set_intent(&mut self, intent: Intent, sources: Option<Vec<String>>, effects: &mut Vec<Effect>) {
+        if self.intent != intent {
+            self.running = self.settings.clone();
+            self.on_air_since = None;
+        }
+        self.intent = intent;
+        self.chosen_sources = sources;
+        effects.push(Effect::SaveIntent(SavedIntent { intent, sources: self.chosen_sources.clone() }));
+    }
+
+    /// The Sources to push to, the primary first.
+    pub(super) fn wanted_sources(&self) -> Vec<&Source> {
+        let names = self.chosen_sources.as_ref().unwrap_or(&self.running.push.sources);
+        if names.is_empty() {
+            return self.running.sources.first().into_iter().collect();
+        }
+        names.iter().filter_map(|name| self.running.sources.iter().find(|source| source.name == *name)).collect()
+    }
+
+    /// The chosen input's signal while it is locked and wanted.
+    pub(super) fn wanted_signal(&self) -> Option<&Signal> {
+        let signal = self.signals.get(&self.input).filter(|signal| signal.state == SignalState::Locked);
+        signal.filter(|_| self.shutdown.is_none())
+    }
+
+    /// What the status calls the sound.
+    pub(super) fn sound_name(&self) -> Option<String> {
+        match self.running.input.audio.as_str() {
+            "auto" => Some(self.input.clone()),
+            card => Some(card.to_owned()),
+        }
+    }
+
+    fn board_input(&self) -> Option<&board::Input> {
+        self.board.inputs.iter().find(|input| input.name == self.input)
+    }
+
+    /// `auto` takes the first input that locks, and stays with it on air: a cut to another camera is the operator's.
+    fn choose_input(&mut self) {
+        let wanted = &self.running.input.device;
+        if wanted != "auto" {
+            self.input.clone_from(wanted);
+            return;
+        }
+        let locked = |name: &str| self.signals.get(name).is_some_and(|signal| signal.state == SignalState::Locked);
+        if self.program || locked(&self.input) {
+            return;
+        }
+        if let Some(first) = self.board.automatic_inputs().find(|input| locked(&input.name)) {
+            self.input.clone_from(&first.name);
+        }
+    }
+
+    fn reconcile_workers(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let (mut video, mut audio) = (None, None);
+        if let (Some(signal), Some(input)) = (self.wanted_signal(), self.board_input()) {
+            let output = &self.running.output;
+            video = plan::video(&self.board, input, output, signal, self.video.skipped()).map(Plan::Video);
+            audio = plan::audio(input, &self.running.input, output).map(Plan::Audio);
+        }
+        let encode = self.pushing();
+        effects.extend(self.video.reconcile(video.as_ref(), encode, now, &mut self.next_id));
+        effects.extend(self.audio.reconcile(audio.as_ref(), encode, now, &mut self.next_id));
+    }
+
+    /// Uplinks open once there is something to push, then stay until the operator ends the push. One that is no longer
+    /// wanted is released when another is on air.
+    fn reconcile_uplinks(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.uplinks.retain(|uplink| !uplink.overdue(now.time));
+        let pushing = self.pushing();
+        if pushing && (self.program || self.wanted_signal().is_some()) {
+            if !self.program {
+                self.program = true;
+                effects.push(Effect::BeginProgram);
+            }
+            let missing: Vec<Source> = self
+                .wanted_sources()
+                .into_iter()
+                .filter(|source| !self.uplinks.iter().any(|up| up.closing.is_none() && up.source == **source))
+                .cloned()
+                .collect();
+            for source in missing {
+                self.next_id += 1;
+                let id = UplinkId(self.next_id);
+                let media = Box::new(self.media_info());
+                self.uplinks.push(Uplink::new(id, source.clone(), now));
+                effects.push(Effect::OpenUplink { id, source: Box::new(source), media });
+            }
+        }
+        let wanted: Vec<Source> = self.wanted_sources().into_iter().cloned().collect();
+        let served = self.uplinks.iter().any(|up| wanted.contains(&up.source) && up.on_air(now.time));
+        for uplink in &mut self.uplinks {
+            uplink.note_state(now);
+            let release = !pushing || (served && !wanted.contains(&uplink.source));
+            if release && uplink.closing.is_none() {
+                uplink.closing = Some(now.time);
+                effects.push(Effect::CloseUplink { id: uplink.id });
+            }
+        }
+        if self.program && !pushing && self.uplinks.is_empty() {
+            self.program = false;
+            effects.push(Effect::EndProgram);
+        }
+        if pushing && self.on_air_since.is_none() && self.uplinks.iter().any(|uplink| uplink.on_air(now.time)) {
+            self.on_air_since = Some(now.wall);
+        }
+    }
+
+    fn media_info(&self) -> MediaInfo {
+        let output = &self.running.output;
+        let (mode, encoder) = match self.video.plan() {
+            Some(Plan::Video(plan)) => (plan.mode, plan.encoders.first().map(|encoder| encoder.element.clone())),
+            _ => (plan::output_mode(output, self.board.limits, None, None), None),
+        };
+        MediaInfo {
+            mode,
+            codec: output.codec,
+            bitrate: output.bitrate_max,
+            audio_bitrate: output.audio_bitrate,
+            encoder: self.video.started().map(|started| started.encoder.clone()).or(encoder).unwrap_or_default(),
+        }
+    }
+
+    fn force_keyframe(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let rested = self.keyframe_at.is_none_or(|at| now.since(at) >= KEYFRAME_PAUSE);
+        if !self.keyframe_wanted || !rested {
+            return;
+        }
+        // Without a worker nothing is to be forced: the next one begins with an IDR.
+        self.keyframe_wanted = false;
+        if let Some(id) = self.video.live() {
+            self.keyframe_at = Some(now);
+            effects.push(Effect::Order { id, order: Order::Keyframe });
+        }
+    }
+
+    fn answer_waiting(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let on_air = self.uplinks.iter().any(|uplink| uplink.closing.is_none() && uplink.on_air(now.time));
+        let pushing = self.pushing();
+        let cause = self.uplinks.iter().find_map(|uplink| uplink.cause.as_ref().map(|cause| cause.text()));
+        self.starts.retain(|(request, deadline)| {
+            let answer = if on_air && pushing {
+                Answer::done()
+            } else if !pushing {
+                Answer::failed(Reason::WrongState, "The push was stopped before it was on air")
+            } else if now.time >= *deadline {
+                let why = cause.clone().unwrap_or_else(|| "there is no picture to push".into());
+                Answer::failed(Reason::NotAcknowledged, format!("Not on air after 30 s: {why}. It is still tried"))
+            } else {
+                return true;
+            };
+            effects.push(Effect::Answer { request: *request, answer });
+            false
+        });
+        if pushing || self.uplinks.is_empty() {
+            for request in self.stops.drain(..) {
+                let answer = if pushing {
+                    Answer::failed(Reason::WrongState, "The push was started again before it had ended")
+                } else {
+                    Answer::done()
+                };
+                effects.push(Effect::Answer { request, answer });
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The front panel: its buttons.
+
+pub mod buttons;

@@ -1,0 +1,3 @@
+//! The program: the one encoded timeline that every uplink delivers. Pure: units and the time go in, units come out.
+
+pub mod timeline;
