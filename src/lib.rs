@@ -39,6 +39,7 @@ pub mod board;
 pub mod capture;
 pub mod command;
 pub mod control;
+pub mod daemon;
 pub mod host;
 pub mod http;
 pub mod log;
