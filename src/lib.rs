@@ -37,6 +37,7 @@
 pub mod access_unit;
 pub mod board;
 pub mod capture;
+pub mod cli;
 pub mod command;
 pub mod control;
 pub mod daemon;

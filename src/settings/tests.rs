@@ -38,21 +38,16 @@ fn set(layers: &Layers, changes: Json) -> Result<Layers, (String, String)> {
     }
 }
 
+/// The desktop, as small as these tests need it.
 fn board() -> Board {
-    let encoder = toml::from_str(
-        "element = 'x264enc'\ncodec = 'h264'\nkeyframe = 'event'\nprofile = 'high'\nformat = 'I420'\n\
-         bitrate = { name = 'bitrate', unit = 'kbit/s', through = 'property', live = true }\n\
-         interval = { name = 'key-int-max', through = 'property' }",
-    );
-    Board {
-        matches: board::Match::default(),
-        name: "small".into(),
-        inputs: vec![board::Input { name: "hdmi".into(), kind: board::InputKind::Test, audio: board::Audio::None, automatic: true }],
-        encoders: vec![encoder.expect("an encoder")],
-        converter: None,
-        buttons: Vec::new(),
-        limits: board::Limits { mode: "1280x720p30".parse().expect("a mode"), bitrate: BitRate::new(6_000_000) },
-    }
+    let desktop = Path::new(env!("CARGO_MANIFEST_DIR")).join("boards/desktop.toml");
+    let mut board = Board::load(&desktop).expect("a board");
+    board.name = "small".into();
+    board.inputs.truncate(1);
+    board.inputs[0].name = "hdmi".into();
+    board.encoders.retain(|encoder| encoder.codec == Codec::H264);
+    board.limits = board::Limits { mode: "1280x720p30".parse().expect("a mode"), bitrate: BitRate::new(6_000_000) };
+    board
 }
 
 #[test]

@@ -23,9 +23,9 @@ pub mod queue;
 pub mod rtmp;
 pub mod services;
 pub mod session;
-pub mod source;
+pub mod delivery;
 pub mod task;
-pub use source::deliver;
+pub use delivery::deliver;
 pub mod trust;
 pub mod url;
 
