@@ -10,7 +10,8 @@
 //! | [`connect`], [`trust`] | name, TCP, TLS |
 //! | [`rtmp`] | a session on a socket |
 //! | [`task`] | one delivery: connect, send, reconnect, stop |
-//! | [`probe`], [`services`] | preflight, and the choice among regional ingests |
+//! | [`source`], [`services`] | what the settings say of a Source, and the table of services |
+//! | [`probe`], [`preflight`] | the choice among regional ingests; can it go on air? |
 
 pub mod amf;
 pub mod cause;
@@ -18,11 +19,13 @@ pub mod chunk;
 pub mod connect;
 pub mod flv;
 pub mod ledger;
+pub mod preflight;
 pub mod probe;
 pub mod queue;
 pub mod rtmp;
 pub mod services;
 pub mod session;
+pub mod source;
 pub mod task;
 pub mod trust;
 pub mod url;
