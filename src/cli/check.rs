@@ -4,6 +4,7 @@ use super::{Place, Refusal, prepare::load};
 use crate::{
     settings::{Layers, PATH},
     state::peek_overrides,
+    uplink::{delivery, source::ingest},
 };
 use std::path::Path;
 
@@ -20,6 +21,14 @@ pub fn check(place: &Place) -> Result<String, Refusal> {
     let (board, layers) = load(place, overrides)?;
     warnings.extend(layers.fault().map(|fault| format!("{}. {}", fault.text, fault.advice)));
     warnings.extend(keys(&layers));
+    let settings = layers.settings();
+    for source in &settings.sources {
+        let limits = delivery::warnings(source, &settings.output);
+        warnings.extend(limits.into_iter().map(|limit| format!("Source {:?}: {limit}", source.name)));
+        if let Err(error) = ingest(source) {
+            warnings.push(format!("Source {:?} cannot be used: {error}", source.name));
+        }
+    }
 
     let file = place.settings.as_deref().unwrap_or(Path::new(PATH));
     let missing = if file.exists() { "" } else { " (not there: all defaults)" };

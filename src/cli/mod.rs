@@ -1,12 +1,13 @@
 //! The command line: what can be typed, and what needs no daemon.
 
 mod check;
+pub mod look;
 mod plan;
 mod prepare;
 
 pub use check::check;
 pub use plan::plan;
-pub use prepare::{Prepared, prepare};
+pub use prepare::run;
 
 use crate::{settings, state, units::Mode};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};

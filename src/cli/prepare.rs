@@ -1,29 +1,14 @@
 //! What every subcommand stands on: the board, the settings, and for the daemon its state.
 
-use super::{MISMATCH, Place, Refusal, WRONG};
+use super::{INTERNAL, MISMATCH, Place, Refusal, WRONG};
 use crate::{
     board::{Board, find},
+    daemon::{self, Start},
     host,
     settings::{Layers, Overrides},
     state::StateFolder,
-    status::Fault,
 };
 use std::path::Path;
-
-/// What the daemon starts with.
-#[derive(Debug)]
-pub struct Prepared {
-    /// The hardware.
-    pub board: Board,
-    /// The settings.
-    pub layers: Layers,
-    /// The state folder, claimed.
-    pub state: StateFolder,
-    /// The box's id.
-    pub id: String,
-    /// What was wrong and did not stop it.
-    pub faults: Vec<Fault>,
-}
 
 /// Finds the board and reads the settings, with everything wrong with either in one text.
 ///
@@ -47,7 +32,7 @@ pub(super) fn load(place: &Place, overrides: Overrides) -> Result<(Board, Layers
 ///
 /// # Errors
 /// As [`check`](super::check), and [`WRONG`] for a state folder that cannot be used.
-pub fn prepare(place: &Place) -> Result<Prepared, Refusal> {
+fn prepare(place: &Place) -> Result<Start, Refusal> {
     // First without the state: a wrong settings file is told whatever the state is like, and leaves no trace there.
     load(place, Overrides::new())?;
     let state = StateFolder::open(&place.state).map_err(|text| Refusal { code: WRONG, text })?;
@@ -55,6 +40,26 @@ pub fn prepare(place: &Place) -> Result<Prepared, Refusal> {
     let (board, layers) = load(place, overrides)?;
     let (id, not_kept) = host::box_id(Path::new("/"), &state);
     let id = layers.settings().id.clone().unwrap_or(id);
-    let faults = damaged.into_iter().chain(layers.fault()).chain(not_kept).collect();
-    Ok(Prepared { board, layers, state, id, faults })
+    let faults = damaged.into_iter().chain(not_kept).collect();
+    Ok(Start { board, layers, settings: place.settings.clone(), state, id, faults })
+}
+
+/// `fieldcastd run`.
+///
+/// # Errors
+/// As [`prepare`], and [`INTERNAL`] for what fails later.
+pub fn run(place: &Place) -> Result<Vec<u8>, Refusal> {
+    let start = prepare(place)?;
+    block_on(daemon::run(start))?.map_err(|error| Refusal { code: INTERNAL, text: format!("{error:#}") })?;
+    Ok(Vec::new())
+}
+
+/// Runs `work` on this thread: workers die with the thread that started them.
+///
+/// # Errors
+/// [`INTERNAL`] when the system gives no event queue.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Refusal> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Refusal { code: INTERNAL, text: format!("no event queue: {error}") })?;
+    Ok(runtime.block_on(work))
 }

@@ -28,6 +28,8 @@ pub struct Uplink {
     pub cause: Option<Cause>,
     /// Its figures.
     pub stats: Stats,
+    /// The region of its service that was chosen.
+    region: Option<String>,
     retry_at: Option<Time>,
     acknowledged: Option<(AcknowledgedBy, Time)>,
     bytes: u64,
@@ -40,6 +42,7 @@ impl Uplink {
     pub fn new(id: UplinkId, source: Source, now: Now) -> Self {
         Self {
             id,
+            region: source.region.clone().filter(|region| region != "auto"),
             source,
             closing: None,
             cause: None,
@@ -55,6 +58,7 @@ impl Uplink {
     /// Takes what its task says.
     pub fn hear(&mut self, report: &Report, now: Now) {
         match report {
+            Report::Region(region) => self.region = Some(region.clone()),
             Report::Connecting(_) | Report::Publishing { .. } => self.retry_at = None,
             Report::Acknowledged { bytes, by } if *bytes > self.bytes => {
                 self.bytes = *bytes;
@@ -115,7 +119,7 @@ impl Uplink {
         let state = self.state(now);
         UplinkStatus {
             source: self.source.name.clone(),
-            region: self.source.region.clone(),
+            region: self.region.clone(),
             state,
             retry_in_ms: self.retry_at.map(|at| at.since(now).as_millis() as u64),
             acknowledged_by: self.acknowledged.filter(|_| self.on_air(now)).map(|(by, _)| by),

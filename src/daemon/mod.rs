@@ -8,7 +8,7 @@ use crate::{
     capture,
     command::{Answer, Command, Origin},
     control::{Control, Event, Now, RequestId, UplinkId, WorkerId},
-    host::{Host, box_id},
+    host::Host,
     http::{self, Ask},
     media::{
         self,
@@ -21,7 +21,7 @@ use crate::{
     status::{Fault, Severity, Showing, Stats, Status},
     sys,
     units::{Mode, Time},
-    uplink::{self, trust::Trust},
+    uplink::{self, delivery, trust::Trust},
     watch::Watch,
 };
 use anyhow::Context as _;
@@ -46,6 +46,8 @@ pub struct Start {
     pub settings: Option<PathBuf>,
     /// The state folder.
     pub state: StateFolder,
+    /// The box's id.
+    pub id: String,
     /// What was found wrong while reading all that.
     pub faults: Vec<Fault>,
 }
@@ -149,17 +151,14 @@ impl Daemon {
         done: mpsc::UnboundedSender<Done>,
     ) -> (Self, watch::Receiver<Arc<Status>>) {
         let now = sys::now();
-        let Start { board, layers, settings, state, mut faults } = start;
-        let (id, fault) = match &layers.settings().id {
-            Some(id) => (id.clone(), None),
-            None => box_id("/".as_ref(), &state),
-        };
-        faults.extend(fault);
+        let Start { board, layers, settings, state, id, mut faults } = start;
         let (saved, fault) = state.load("intent.json");
         faults.extend(fault);
         let (floor, fault) = ClockFloor::load(&state);
         faults.extend(fault);
-        let trust = Arc::new(Trust::load(floor.time().map_or(Duration::ZERO, |time| Duration::from_secs(time.as_second().unsigned_abs()))));
+        let trust = Arc::new(Trust::load(
+            floor.time().map_or(Duration::ZERO, |time| Duration::from_secs(time.as_second().unsigned_abs())),
+        ));
         let host = Host::new("/", state.path());
         let control = Control::new(board, layers.settings().clone(), id, saved, now);
         let empty = control.status(Now { time: now, wall: None }, None, Stats::default());
@@ -194,6 +193,7 @@ impl Daemon {
             ended: false,
         };
         daemon.measure(now);
+        daemon.find_faults();
         daemon.tell();
         (daemon, shown)
     }
@@ -340,13 +340,29 @@ impl Daemon {
     }
 
     fn take_layers(&mut self, at_once: bool) {
-        self.found.insert("settings", self.layers.fault().into_iter().collect());
+        self.find_faults();
         self.tell();
         if at_once || !self.control.pushing() {
             self.follow_mode();
         }
         let settings = Box::new(self.layers.settings().clone());
         self.handle(Event::Settings { settings, at_once });
+    }
+
+    /// What is wrong with the settings, and what the services would not take of them.
+    fn find_faults(&mut self) {
+        let settings = self.layers.settings();
+        let mut faults: Vec<Fault> = self.layers.fault().into_iter().collect();
+        for source in &settings.sources {
+            faults.extend(delivery::warnings(source, &settings.output).into_iter().map(|text| Fault {
+                code: "service-limit",
+                severity: Severity::Notice,
+                text: format!("{}: {text}", source.name),
+                advice: "Change the output settings to what the service takes".into(),
+                since: None,
+            }));
+        }
+        self.found.insert("settings", faults);
     }
 
     /// Cameras and the test picture have the output mode: they are followed anew when it changes.

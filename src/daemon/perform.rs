@@ -9,7 +9,7 @@ use crate::{
     program::timeline::Timeline,
     settings::{self, Changes, Source},
     state::not_saved,
-    uplink::{self, MediaInfo, task},
+    uplink::{MediaInfo, delivery, task},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -84,7 +84,7 @@ impl Daemon {
         self.uplinks.insert(id, Delivery { media: media_sender, orders: order_sender });
         let events = self.events.clone();
         let report = move |report| drop(events.send(Event::Uplink { id, report }));
-        tokio::spawn(uplink::deliver(source, media, self.trust.clone(), input, orders, report));
+        tokio::spawn(delivery::deliver(source, media, self.trust.clone(), input, orders, report));
     }
 
     /// Hands units to every uplink; none of them can make the loop wait.
@@ -105,8 +105,26 @@ impl Daemon {
                 self.answer(request, answer);
             }
             Job::Settings => self.answer(request, Answer::Successful { result: self.layers.describe() }),
-            Job::Preflight(_) => self.answer(request, Answer::failed(Reason::NotSupported, "soon")),
-            Job::Regions(_) => self.answer(request, Answer::failed(Reason::NotSupported, "soon")),
+            Job::Preflight(source) => {
+                let (media, trust) = (self.control.media_info(), self.trust.clone());
+                self.answer_later(request, async move {
+                    match delivery::try_out(&source, &media, &trust).await {
+                        Ok(done) => Answer::Successful { result: delivery::preflight_document(&done) },
+                        Err(cause) => {
+                            Answer::failed(Reason::WrongState, format!("{}. {}", cause.text(), cause.advice()))
+                        }
+                    }
+                });
+            }
+            Job::Regions(source) => {
+                let trust = self.trust.clone();
+                self.answer_later(request, async move {
+                    match delivery::table(&source, &trust).await {
+                        Ok(table) => Answer::Successful { result: delivery::regions_document(&table) },
+                        Err(text) => Answer::failed(Reason::WrongState, text),
+                    }
+                });
+            }
             Job::Preview(worker) => {
                 self.picture_requests.push(request);
                 self.order(worker, Order::Preview);

@@ -459,7 +459,8 @@ mod tests {
     fn encoders_get_what_they_survive() {
         let mut odd = encoder("v4l2h264enc", Through::V4l2Control);
         odd.controls.insert("repeat_sequence_header".into(), 1);
-        (odd.level, odd.align, odd.min_rate) = (Some("4".into()), crate::board::Align { width: 16, height: 16 }, Some(9));
+        (odd.level, odd.align, odd.min_rate) =
+            (Some("4".into()), crate::board::Align { width: 16, height: 16 }, Some(9));
         odd.min_bitrate = Some(BitRate::new(200_000));
         let plan =
             VideoPlan { encoders: vec![odd], bitrate: BitRate::new(64_000), ..plan(receiver("1080p60"), "1080p5") };

@@ -171,6 +171,11 @@ impl Ledger {
         self.by.map(|by| (self.acknowledged, by))
     }
 
+    /// Media that has reached the ingest by any account, if only its host.
+    pub fn arrived(&self) -> u64 {
+        self.proven.max(self.tcp)
+    }
+
     /// Media put on the connection.
     pub fn media(&self) -> u64 {
         self.media
@@ -188,7 +193,7 @@ impl Ledger {
     }
 
     fn outstanding(&self) -> u64 {
-        self.media - self.proven.max(self.tcp)
+        self.media - self.arrived()
     }
 
     /// Whether media is under way and nothing of any kind moved for too long.

@@ -4,7 +4,7 @@ use super::{
     Cause, Stage, Target,
     connect::{Stream, within},
     queue::Queue,
-    session::Session,
+    session::{Purpose, Session},
 };
 use crate::sys::{self, TcpFigures};
 use std::{
@@ -38,8 +38,8 @@ pub struct Connection {
 
 impl Connection {
     /// Begins a session on a fresh stream.
-    pub fn new(stream: Stream, target: &Target) -> Self {
-        let session = Session::new(target, || fastrand::u8(..), sys::now());
+    pub fn new(stream: Stream, target: &Target, purpose: Purpose) -> Self {
+        let session = Session::new(target, purpose, || fastrand::u8(..), sys::now());
         Self { stream, session, unflushed: false }
     }
 

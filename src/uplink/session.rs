@@ -49,9 +49,19 @@ enum Step {
     Ended,
 }
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To publish with the key.
+    Publish,
+    /// To measure the way: it stops before the key is used.
+    Measure,
+}
+
 /// One connection. Not `Debug`: what it sends holds the stream key.
 pub struct Session {
     target: Target,
+    purpose: Purpose,
     step: Step,
     reader: Reader,
     writer: Writer,
@@ -74,9 +84,10 @@ pub struct Session {
 
 impl Session {
     /// Begins a connection; `random` fills the handshake's random bytes.
-    pub fn new(target: &Target, mut random: impl FnMut() -> u8, now: Time) -> Self {
+    pub fn new(target: &Target, purpose: Purpose, mut random: impl FnMut() -> u8, now: Time) -> Self {
         let mut session = Self {
             target: target.clone(),
+            purpose,
             step: Step::Handshake,
             reader: Reader::default(),
             writer: Writer::default(),
@@ -271,9 +282,13 @@ impl Session {
     }
 
     fn create(&mut self, now: Time) {
-        self.step = Step::Create;
         let rate = (self.target.media.bitrate.bits() + self.target.media.audio_bitrate.bits()) / 8;
         self.ask_window(rate, now);
+        if self.purpose == Purpose::Measure {
+            self.step = Step::Live;
+            return;
+        }
+        self.step = Step::Create;
         let key = Value::text(self.target.key.reveal());
         self.call(0, &[Value::text("releaseStream"), Value::Number(2.0), Value::Null, key.clone()], now);
         self.call(0, &[Value::text("FCPublish"), Value::Number(3.0), Value::Null, key], now);
@@ -332,7 +347,7 @@ impl Session {
 
     /// Takes the publish back; nothing is sent on this connection after what is pending then.
     pub fn unpublish(&mut self, now: Time) {
-        if self.step == Step::Live {
+        if self.step == Step::Live && self.purpose == Purpose::Publish {
             let (key, stream) = (Value::text(self.target.key.reveal()), f64::from(self.stream));
             self.call(0, &[Value::text("FCUnpublish"), Value::Number(6.0), Value::Null, key], now);
             self.call(0, &[Value::text("deleteStream"), Value::Number(7.0), Value::Null, Value::Number(stream)], now);

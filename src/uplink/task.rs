@@ -5,6 +5,7 @@ use super::{
     connect::{Stream, resolve, tcp, within},
     queue::Queue,
     rtmp::Connection,
+    session::Purpose,
     trust::Trust,
 };
 use crate::{access_unit::AccessUnit, control::backoff::Backoff, sys, units::Time};
@@ -136,7 +137,7 @@ impl<R: FnMut(Report)> Uplink<R> {
             true => self.stage(Stage::Tls, Stream::secure(socket, &target.url, &trust)).await?,
             false => Stream::Plain(socket),
         };
-        let mut connection = Connection::new(stream, &target);
+        let mut connection = Connection::new(stream, &target, Purpose::Publish);
         for stage in [Stage::Handshake, Stage::Connect, Stage::Publish] {
             (self.report)(Report::Connecting(stage));
             self.unless_told(connection.pass(stage)).await?;
