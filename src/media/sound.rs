@@ -25,7 +25,10 @@ pub fn attach(kind: &AudioSource, source: &gst::Pad, air: &gst::Pad, link: &Arc<
             source.add_probe(gst::PadProbeType::BUFFER, |_, info| {
                 if let Some(buffer) = info.buffer_mut() {
                     let time = buffer.pts().map_or(0, gst::ClockTime::nseconds);
-                    if let Ok(mut map) = buffer.make_mut().map_writable() {
+                    let buffer = buffer.make_mut();
+                    // The source says that it is silent, and others would believe it.
+                    buffer.unset_flags(gst::BufferFlags::GAP);
+                    if let Ok(mut map) = buffer.map_writable() {
                         testcard::beep(&mut map, time);
                     }
                 }
