@@ -26,7 +26,7 @@ fn draw(number: u64, flashes: bool) -> Vec<u8> {
         }
     };
     let value = (u64::from(FIRST) + number) as u32 % (1 << COUNTER_BITS);
-    let cells = 0b10 << 22 | value << 2 | value.count_ones() % 4;
+    let cells = 0b10 << 22 | value << 2 | (value.count_ones() % 4);
     for cell in 0..CELLS {
         let white = cells >> (CELLS - 1 - cell) & 1 == 1;
         fill(cell * (width / 32), 0, width / 32, height / 18, if white { 235 } else { 16 });

@@ -181,10 +181,19 @@ impl Recording {
     }
 }
 
+/// The counter in a single picture such as a JPEG.
+pub fn still(file: &Path) -> Result<Option<u32>, String> {
+    let (width, height) = size(file)?;
+    let mut seen = None;
+    decode(file, &["-vf", "extractplanes=y"], width * height, |luma| seen = counter(luma, width, height))?;
+    Ok(seen)
+}
+
 /// Decodes everything in `file`; the first error of any decoder or demuxer fails.
 pub fn decodes(file: &Path) -> Result<(), String> {
     let mut ffmpeg = Command::new("ffmpeg");
-    run(ffmpeg.args(["-nostdin", "-v", "error", "-xerror", "-i"]).arg(file).args(["-f", "null", "-"])).map(drop)
+    ffmpeg.args(["-nostdin", "-v", "error", "-xerror", "-threads", "1", "-i"]).arg(file);
+    run(ffmpeg.args(["-f", "null", "-"])).map(drop)
 }
 
 /// Copies `file` into an MP4 beside it without encoding anew.
@@ -254,7 +263,13 @@ fn run(command: &mut Command) -> Result<String, String> {
 fn decode(file: &Path, options: &[&str], piece: usize, mut each: impl FnMut(&[u8])) -> Result<(), String> {
     let raw = if options.contains(&"-vf") { ["-f", "rawvideo"] } else { ["-f", "s16le"] };
     let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args(["-nostdin", "-v", "error", "-xerror", "-i"]).arg(file).args(options).args(raw).arg("-");
+    // One thread: the analysis of one test is not to disturb the timing of another.
+    ffmpeg
+        .args(["-nostdin", "-v", "error", "-xerror", "-threads", "1", "-i"])
+        .arg(file)
+        .args(options)
+        .args(raw)
+        .arg("-");
     let mut child = ffmpeg
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
