@@ -42,7 +42,7 @@ trap 'exit 143' TERM HUP
 # A port is free when nothing answers on it; two demos at once would need luck only for the same moment.
 free_port() {
     local port
-    while port=$((RANDOM % 20000 + 20000)); do
+    while port=$((RANDOM % 12000 + 20000)); do
         (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
     done
 }
@@ -106,9 +106,9 @@ at-power-on = "always"
 listen = "127.0.0.1:$status"
 END
 
-nginx -e "$folder/nginx.log" -p "$folder" -c "$folder/nginx.conf" 2>/dev/null &
+# In process groups of their own, so that Ctrl-C reaches only this script, which ends things in order.
+setsid nginx -e "$folder/nginx.log" -p "$folder" -c "$folder/nginx.conf" 2>/dev/null &
 nginx_pid=$!
-# In a process group of its own, so that Ctrl-C reaches only this script, which ends things in order.
 setsid "$programs/fieldcastd" run --board "$board" --settings "$folder/settings.toml" --state "$folder/state" \
     2>"$folder/fieldcastd.log" &
 daemon_pid=$!
@@ -141,8 +141,8 @@ on air, acknowledged by the ingest
   preview  http://127.0.0.1:$status/preview.jpg
   log      $folder/fieldcastd.log
 
-  stop     curl -X POST http://127.0.0.1:$status/api/v1/commands/stop -d '{"confirm": true}'
-  start    curl -X POST http://127.0.0.1:$status/api/v1/commands/start -d '{}'
+  stop     curl --json '{"confirm": true}' http://127.0.0.1:$status/api/v1/commands/stop
+  start    curl --json '{}' http://127.0.0.1:$status/api/v1/commands/start
 
 Ctrl-C ends the demo.
 END
