@@ -1,14 +1,13 @@
 //! The analysis that the loopback tests rely on, judged with material in which the truth is known.
 
-#[path = "support/picture.rs"]
-mod picture;
+mod support;
 
-use picture::*;
 use std::{
     io::Write,
     path::PathBuf,
     process::{Command, Stdio},
 };
+use support::picture::*;
 
 const SIZE: (usize, usize) = (320, 180);
 const RATE: u64 = 30;

@@ -1,11 +1,15 @@
 //! What is sent is what arrives: every picture once, in order, in time with its sound, and decodable by everybody.
 
 use crate::{
-    daemon::{Daemon, free_port, now, wait},
     ingest::{Ingest, has_tools, skip},
-    picture::{self, Recording},
     seconds, settings, source,
-    tls::TlsFront,
+    support::{
+        Authority, TlsFront,
+        daemon::Daemon,
+        free_port, now,
+        picture::{self, Recording},
+        wait,
+    },
 };
 use serde_json::{Value, json};
 use std::{
@@ -102,11 +106,9 @@ fn rtmps_arrives_when_the_certificate_is_right() {
     if !has_tools() {
         return;
     }
-    let ingest = Ingest::start();
-    let front = TlsFront::start(ingest.port, "localhost");
-    let url = format!("rtmps://localhost:{}/live", front.port);
-    let authority = front.authority();
-    let daemon = Daemon::start_with(&settings(&url, "tls"), &[("SSL_CERT_FILE", &authority.to_string_lossy())]);
+    let (ingest, authority) = (Ingest::start(), Authority::new("Trusted"));
+    let front = TlsFront::start(ingest.nginx.port, authority.issue("localhost", |_| {}));
+    let daemon = trusting(&authority, &settings(&front.url(), "tls"));
     daemon.succeed("start", json!({}));
     sleep(seconds(5));
     assert_eq!(daemon.status()["stats"]["uplinks"][0]["reconnects"], 0);
@@ -120,24 +122,30 @@ fn rtmps_is_refused_when_the_certificate_is_wrong() {
     if !has_tools() {
         return;
     }
-    let ingest = Ingest::start();
-    let (front, stranger) =
-        (TlsFront::start(ingest.port, "elsewhere.example"), TlsFront::start(ingest.port, "localhost"));
-    // A certificate for another name, by an authority that is trusted; then the right name, by one that is not.
-    for (port, name) in [(front.port, "another name"), (stranger.port, "an unknown authority")] {
-        let settings = settings(&format!("rtmps://localhost:{port}/live"), "wrong-tls");
-        let authority = front.authority();
-        let daemon = Daemon::start_with(&settings, &[("SSL_CERT_FILE", &authority.to_string_lossy())]);
+    let (ingest, authority) = (Ingest::start(), Authority::new("Trusted"));
+    let elsewhere = authority.issue("elsewhere.example", |_| {});
+    let stranger = Authority::new("Stranger").issue("localhost", |_| {});
+    for (certificate, wrong) in [(elsewhere, "another name"), (stranger, "an unknown authority")] {
+        let front = TlsFront::start(ingest.nginx.port, certificate);
+        let daemon = trusting(&authority, &settings(&front.url(), "wrong-tls"));
         std::thread::scope(|scope| {
             let start = scope.spawn(|| daemon.command("start", json!({})));
             let fault = || daemon.faults().into_iter().find(|code| code == "certificate");
-            wait(&format!("a fault for {name}"), seconds(5), fault);
+            wait(&format!("a fault for {wrong}"), seconds(5), fault);
             assert_eq!(daemon.phase(), "starting");
             daemon.succeed("stop", json!({"confirm": true}));
             assert_eq!(start.join().expect("an answer").1["status"], "failed");
         });
     }
     assert_eq!(ingest.publishes("wrong-tls"), 0);
+}
+
+/// A daemon that trusts `authority` and no other.
+fn trusting(authority: &Authority, settings: &str) -> Daemon {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("authority.pem");
+    std::fs::write(&file, authority.pem()).expect("written");
+    Daemon::start_in(folder, settings, &[("SSL_CERT_FILE", &file.to_string_lossy())])
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! What breaks does not end the broadcast, and the status never says more than is true.
 
 use crate::{
-    daemon::{Daemon, media_workers, now, signal, wait},
     ingest::{Ingest, has_tools},
-    picture::{self, Flaw, Recording},
     seconds, settings,
+    support::{
+        daemon::{Daemon, media_workers, signal},
+        now,
+        picture::{self, Flaw, Recording},
+        wait,
+    },
 };
 use serde_json::json;
 use std::{thread::sleep, time::Duration};
@@ -64,13 +68,13 @@ fn an_ingest_that_restarts_gets_the_stream_back() {
     daemon.succeed("start", json!({}));
     sleep(seconds(2));
     let workers = daemon.workers();
-    ingest.kill();
+    ingest.nginx.kill();
     let status = daemon.wait_for("reconnecting", seconds(4));
     assert_ne!(status["uplinks"][0]["state"], "on-air");
     assert_eq!(status["intent"], "on-air");
     assert_ne!(daemon.faults(), [""; 0]);
     sleep(seconds(2));
-    ingest.restart();
+    ingest.nginx.restart();
     let begun = now();
     daemon.wait_for("on-air", seconds(12));
     println!("back after {:.1?}", begun.elapsed());
@@ -95,7 +99,7 @@ fn an_ingest_that_hangs_is_not_on_air() {
     let daemon = Daemon::start(&settings(&ingest.url(), "hang"));
     daemon.succeed("start", json!({}));
     sleep(seconds(2));
-    ingest.freeze();
+    ingest.nginx.freeze();
     let frozen = now();
     let mut last_on_air = frozen;
     // The last acknowledgement may be on its way when it freezes; from then on 3 s are all that is given.
@@ -112,7 +116,7 @@ fn an_ingest_that_hangs_is_not_on_air() {
     let stop = now();
     daemon.succeed("stop", json!({"confirm": true}));
     assert!(stop.elapsed() < Duration::from_millis(1500), "stop took {:?}", stop.elapsed());
-    ingest.thaw();
+    ingest.nginx.thaw();
 }
 
 #[test]

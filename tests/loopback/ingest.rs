@@ -1,26 +1,17 @@
-//! A real nginx-rtmp on loopback that records and serves HLS, and its log: what an ingest's operator could know.
+//! What an ingest's operator could know of a push: nginx-rtmp's recordings, its HLS and its log.
 
-use crate::daemon::{free_port, signal, wait};
-use std::{
-    io::Write,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use crate::support::Nginx;
+use std::{io::Write, path::PathBuf};
 
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
 
 /// Whether the programs of this tier are here. If not, the test is skipped so that nobody can miss it, and fails in CI.
 pub fn has_tools() -> bool {
-    let found = |name: &str| {
-        let folders = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
-        folders.split(':').any(|folder| PathBuf::from(folder).join(name).exists())
-    };
-    let mut missing: Vec<&str> = ["nginx", "ffmpeg", "ffprobe"].into_iter().filter(|name| !found(name)).collect();
-    if !PathBuf::from(MODULE).exists() {
-        missing.push(MODULE);
-    }
-    missing.is_empty() || skip(&format!("{} missing (tests/setup.sh demo installs it)", missing.join(", ")))
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found = |name: &str| std::env::split_paths(&paths).any(|folder| folder.join(name).exists());
+    let mut missing: Vec<&str> = ["ffmpeg", "ffprobe", "stunnel"].into_iter().filter(|name| !found(name)).collect();
+    missing.extend(["/usr/sbin/nginx", MODULE].into_iter().filter(|path| !PathBuf::from(path).exists()));
+    missing.is_empty() || skip(&format!("{} missing (tests/setup.sh test installs it)", missing.join(", ")))
 }
 
 /// Says past the test runner's capture that a test is skipped; false.
@@ -31,73 +22,29 @@ pub fn skip(why: &str) -> bool {
     false
 }
 
-/// The ingest.
+/// An nginx-rtmp that keeps a recording of each publish and serves HLS.
 pub struct Ingest {
-    folder: tempfile::TempDir,
-    nginx: Child,
-    /// RTMP on loopback.
-    pub port: u16,
+    pub nginx: Nginx,
+    hls: tempfile::TempDir,
 }
 
 impl Ingest {
     /// Starts it on a free port.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = free_port();
-        let root = folder.path().display();
-        for name in ["records", "hls"] {
-            std::fs::create_dir(folder.path().join(name)).expect("a folder");
-        }
-        let configuration = format!(
-            "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log info; load_module {MODULE};\n\
-             events {{ worker_connections 64; }}\n\
-             rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on;\n\
-             record all; record_path {root}/records; record_unique on;\n\
-             hls on; hls_path {root}/hls; hls_fragment 2s; hls_playlist_length 10m; hls_cleanup off; }} }} }}\n"
-        );
-        std::fs::write(folder.path().join("nginx.conf"), configuration).expect("written");
-        let nginx = Self::run(&folder, port);
-        Self { folder, nginx, port }
-    }
-
-    fn run(folder: &tempfile::TempDir, port: u16) -> Child {
-        let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
-        let mut command = Command::new("nginx");
-        command.env("PATH", path).arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("nginx.conf"));
-        command.arg("-e").arg(folder.path().join("error.log")).stdin(Stdio::null()).stderr(Stdio::null());
-        let nginx = command.spawn().expect("nginx");
-        wait("nginx listens", Duration::from_secs(5), || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-        nginx
-    }
-
-    /// Ends it at once, as a power cut would; open connections are reset by the kernel.
-    pub fn kill(&mut self) {
-        self.nginx.kill().expect("killed");
-        self.nginx.wait().expect("ended");
-    }
-
-    /// Starts it again on the same port.
-    pub fn restart(&mut self) {
-        self.nginx = Self::run(&self.folder, self.port);
-    }
-
-    /// Lets it hang: its kernel goes on accepting and acknowledging until its buffers are full.
-    pub fn freeze(&self) {
-        signal(self.nginx.id(), "STOP");
-    }
-
-    /// Lets it go on.
-    pub fn thaw(&self) {
-        signal(self.nginx.id(), "CONT");
+        let hls = tempfile::tempdir().expect("a folder");
+        let folder = hls.path().display();
+        let options = "hls_fragment 2s; hls_playlist_length 10m; hls_cleanup off;";
+        let nginx = Nginx::start_with(&format!("record_unique on; hls on; hls_path {folder}; {options}"), "");
+        Self { nginx, hls }
     }
 
     /// `rtmp://…/live`
     pub fn url(&self) -> String {
-        format!("rtmp://127.0.0.1:{}/live", self.port)
+        self.nginx.url()
     }
 
     fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default()
+        self.nginx.log()
     }
 
     /// How often `key` was published so far, each over a connection of its own.
@@ -122,7 +69,7 @@ impl Ingest {
 
     /// The recordings of `key`, one for each publish, oldest first.
     pub fn recordings(&self, key: &str) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.folder.path().join("records")).expect("the records");
+        let entries = std::fs::read_dir(self.nginx.folder()).expect("the recordings");
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
         let of_key = |file: &PathBuf| {
             let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -135,7 +82,7 @@ impl Ingest {
 
     /// The HLS playlist of `key`, marked as complete: a player of a live one would wait for more.
     pub fn playlist(&self, key: &str) -> PathBuf {
-        let playlist = self.folder.path().join("hls").join(format!("{key}.m3u8"));
+        let playlist = self.hls.path().join(format!("{key}.m3u8"));
         let text = std::fs::read_to_string(&playlist).expect("a playlist");
         std::fs::write(&playlist, text + "#EXT-X-ENDLIST\n").expect("written");
         playlist
@@ -147,7 +94,5 @@ impl Drop for Ingest {
         if std::thread::panicking() {
             eprintln!("--- the ingest's log:\n{}", self.log());
         }
-        let _ = self.nginx.kill();
-        let _ = self.nginx.wait();
     }
 }

@@ -2,14 +2,11 @@
 //! ones, failures do not end the broadcast, and commands do what they say. `tests/README.md` has the tiers.
 
 mod arrival;
-#[path = "../support/daemon.rs"]
-mod daemon;
 mod failures;
 mod ingest;
 mod operator;
-#[path = "../support/picture.rs"]
-mod picture;
-mod tls;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::time::Duration;
 

@@ -2,10 +2,14 @@
 
 use crate::{
     SMALL,
-    daemon::{Daemon, free_port, now, wait},
     ingest::{Ingest, has_tools},
-    picture::{self, Recording},
     seconds, settings, source,
+    support::{
+        daemon::Daemon,
+        free_port, now,
+        picture::{self, Recording},
+        wait,
+    },
 };
 use serde_json::json;
 use std::{thread::sleep, time::Duration};
@@ -48,7 +52,7 @@ fn sigterm_ends_the_stream_and_the_process() {
     println!("SIGTERM took {:.2?}", asked.elapsed());
     assert_eq!(status.code(), Some(0));
     assert_eq!(ingest.endings("term"), [true]);
-    let left = crate::daemon::media_workers();
+    let left = crate::support::daemon::media_workers();
     assert!(left.iter().all(|(pid, _)| !workers.contains(pid)));
 }
 

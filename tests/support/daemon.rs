@@ -1,51 +1,19 @@
 //! `fieldcastd` as a process with settings and state of its own, asked and told over HTTP as any client would.
 
-// Not every test program needs all of it.
-#![allow(dead_code)]
-
+use super::{free_port, wait};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
-    thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
-
-/// Now, for waiting: a test has no clock handed to it.
-#[allow(clippy::disallowed_methods)]
-pub fn now() -> Instant {
-    Instant::now()
-}
-
-/// A port on loopback that nothing listens on and that no other test of this program was given. It is below those that the
-/// kernel gives to outgoing connections, so that none of them takes it before it is used.
-pub fn free_port() -> u16 {
-    static GIVEN: AtomicU16 = AtomicU16::new(0);
-    let first = 10_000 + (std::process::id() % 1_000) as u16 * 20;
-    let next = || first + GIVEN.fetch_add(1, Ordering::Relaxed) % 2_000;
-    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    std::iter::repeat_with(next).take(2_000).find(free).expect("a free port")
-}
 
 /// Sends a signal by its name, as kill(1) does.
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().expect("kill");
     assert!(status.success(), "process {pid} is not there");
-}
-
-/// Tries `get` each 20 ms until it gives something; fails after `within`.
-pub fn wait<T>(what: &str, within: Duration, mut get: impl FnMut() -> Option<T>) -> T {
-    let begun = now();
-    loop {
-        if let Some(got) = get() {
-            return got;
-        }
-        assert!(begun.elapsed() < within, "waited {within:?} in vain: {what}");
-        sleep(Duration::from_millis(20));
-    }
 }
 
 /// A running daemon.
@@ -60,12 +28,11 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it with `settings`, to which the HTTP address is added.
     pub fn start(settings: &str) -> Self {
-        Self::start_with(settings, &[])
+        Self::start_in(tempfile::tempdir().expect("a folder"), settings, &[])
     }
 
-    /// Starts it with environment variables.
-    pub fn start_with(settings: &str, environment: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+    /// Starts it with its files in `folder` and with environment variables.
+    pub fn start_in(folder: tempfile::TempDir, settings: &str, environment: &[(&str, &str)]) -> Self {
         let port = free_port();
         let environment: Vec<_> = environment.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
         write_settings(folder.path(), settings, port);

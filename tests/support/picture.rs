@@ -2,9 +2,6 @@
 //!
 //! It is taken from decoded pictures and samples, so it judges what a viewer gets and not what the stamps promise. `tests/picture.rs` judges it in turn.
 
-// Not every test program needs all of it.
-#![allow(dead_code)]
-
 use std::{
     fmt,
     io::Read,
