@@ -9,7 +9,9 @@
 // Not every test program needs all of it.
 #![allow(dead_code)]
 
+pub mod daemon;
 pub mod flv;
+pub mod picture;
 pub mod push;
 pub mod units;
 
@@ -18,8 +20,9 @@ use rustls::pki_types::CertificateDer;
 use std::{
     fs,
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -31,9 +34,14 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// A port on loopback that nothing listened on a moment ago.
+/// A port on loopback that nothing listens on and that no other test of this program was given. It is below those that the
+/// kernel gives to outgoing connections, so that none of them takes it before it is used.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 1_000) as u16 * 20;
+    let next = || first + GIVEN.fetch_add(1, Ordering::Relaxed) % 2_000;
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(next).take(2_000).find(free).expect("a free port")
 }
 
 /// Tries `get` each 20 ms until it gives something; fails after `within`.
@@ -133,6 +141,11 @@ impl Nginx {
     /// Where to push to, without the key.
     pub fn url(&self) -> String {
         format!("rtmp://127.0.0.1:{}/live", self.port)
+    }
+
+    /// Where its recordings and its log are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The file to which the stream of this key is recorded; each new publish overwrites it.
