@@ -2,7 +2,7 @@
 
 use fieldcast::{
     access_unit::{AccessUnit, CodecConfig},
-    board::{BitrateControl, BitrateUnit, Encoder, IntervalControl, KeyframeControl, Through},
+    board::{Align, BitrateControl, BitrateUnit, Encoder, IntervalControl, KeyframeControl, Through},
     control::WorkerId,
     media::{
         AudioPlan, AudioSource, Order, Plan, Report, Started, VideoPlan, VideoSource,
@@ -126,7 +126,7 @@ pub fn encoder(element: &str) -> Encoder {
         profile: profile.into(),
         level: None,
         format: "I420".into(),
-        align: 2,
+        align: Align::default(),
         min_rate: None,
         min_bitrate: None,
     }
