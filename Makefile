@@ -40,7 +40,7 @@ press: ## press the GO button of that box (HOLD=milliseconds)
 arm64: setup-arm64 ## build the release programs for arm64 with Debian's cross compiler
 	tests/cross/arm64
 
-cross: ## build them with cross, in a container
+cross: setup-arm64 ## build them with cross, in a container (needs a Docker engine)
 	tests/cross/cross
 
 bench: setup-demo ## compare with gst-launch-1.0 and ffmpeg
@@ -58,3 +58,4 @@ install: ## copy programs, boards and units below DESTDIR (PROGRAMS: where the b
 
 clean-cache: ## delete what the builds and tests keep
 	rm -rf $(CACHE)
+	-docker image ls --quiet fieldcast-cross-base | sort -u | xargs --no-run-if-empty docker image rm --force
