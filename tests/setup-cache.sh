@@ -11,8 +11,14 @@ cache=${FIELDCAST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fieldcast}
 
 # Debian's release and the machine's own package sources: mirrors and proxies are its business, not the project's.
 suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
-sources=/etc/apt/sources.list.d/debian.sources
-[ -e "$sources" ] || sources=/etc/apt/sources.list
+sources=()
+for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+    if grep -Eqs "^[^#]*[[:space:]]$suite([[:space:]]|$)" "$file" && grep -Eqs '^[^#]*[[:space:]]main([[:space:]]|$)' "$file"; then
+        sources+=("$file")
+    fi
+done
+# What the sources say, for the names of cache entries.
+sources_text() { cat "${sources[@]}"; }
 
 sudo() { if [ "$(id -u)" = 0 ]; then "$@"; else command sudo "$@"; fi; }
 

@@ -67,6 +67,7 @@ fi
 sudo apt-get -q -o DPkg::Lock::Timeout=600 update
 sudo env DEBIAN_FRONTEND=noninteractive \
     apt-get -q -y -o DPkg::Lock::Timeout=600 install --no-install-recommends "${missing[@]}"
-if [ -n "$unwanted_nginx" ] && installed nginx && [ -d /run/systemd/system ]; then
-    sudo systemctl disable --now nginx
+if [ -n "$unwanted_nginx" ] && installed nginx && command -v systemctl >/dev/null; then
+    sudo systemctl disable --quiet nginx
+    [ ! -d /run/systemd/system ] || sudo systemctl stop nginx
 fi
