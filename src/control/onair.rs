@@ -31,7 +31,10 @@ pub struct Uplink {
     /// The region of its service that was chosen.
     region: Option<String>,
     retry_at: Option<Time>,
-    acknowledged: Option<(AcknowledgedBy, Time)>,
+    /// When media was last acknowledged by anything.
+    acknowledged: Option<Time>,
+    /// The best proof of late, and when it came.
+    proof: Option<(AcknowledgedBy, Time)>,
     bytes: u64,
     shown: UplinkState,
     since: Option<Timestamp>,
@@ -49,6 +52,7 @@ impl Uplink {
             stats: Stats::default(),
             retry_at: None,
             acknowledged: None,
+            proof: None,
             bytes: 0,
             shown: UplinkState::Connecting,
             since: now.wall,
@@ -62,14 +66,17 @@ impl Uplink {
             Report::Connecting(_) | Report::Publishing { .. } => self.retry_at = None,
             Report::Acknowledged { bytes, by } if *bytes > self.bytes => {
                 self.bytes = *bytes;
-                self.acknowledged = Some((*by, now.time));
+                self.acknowledged = Some(now.time);
+                if self.proof.is_none_or(|(best, at)| *by <= best || now.time.since(at) > FRESH) {
+                    self.proof = Some((*by, now.time));
+                }
                 self.cause = None;
             }
             Report::Acknowledged { .. } | Report::KeyframeWanted | Report::Closed => {}
             Report::Failed { cause, retry_in } => {
                 self.cause = Some(cause.clone());
                 self.retry_at = Some(now.time + *retry_in);
-                self.acknowledged = None;
+                (self.acknowledged, self.proof) = (None, None);
             }
             Report::Stats(stats) => self.stats = *stats,
         }
@@ -86,12 +93,12 @@ impl Uplink {
 
     /// Whether media was acknowledged in the last 3 s.
     pub fn on_air(&self, now: Time) -> bool {
-        self.acknowledged.is_some_and(|(_, at)| now.since(at) <= FRESH)
+        self.acknowledged.is_some_and(|at| now.since(at) <= FRESH)
     }
 
     /// When [`on_air`](Self::on_air) ends if nothing more is acknowledged.
     pub fn stale_at(&self) -> Option<Time> {
-        self.acknowledged.map(|(_, at)| at + FRESH + Duration::from_millis(1))
+        self.acknowledged.map(|at| at + FRESH + Duration::from_millis(1))
     }
 
     /// Whether it has been ending for too long.
@@ -122,7 +129,7 @@ impl Uplink {
             region: self.region.clone(),
             state,
             retry_in_ms: self.retry_at.map(|at| at.since(now).as_millis() as u64),
-            acknowledged_by: self.acknowledged.filter(|_| self.on_air(now)).map(|(by, _)| by),
+            acknowledged_by: self.proof.filter(|_| self.on_air(now)).map(|(by, _)| by),
             since: self.since,
         }
     }
