@@ -31,7 +31,11 @@ pub mod task;
 pub mod trust;
 pub mod url;
 
-use crate::{settings::{Codec, Secret}, status::AcknowledgedBy, units::{BitRate, Mode}};
+use crate::{
+    settings::{Codec, Secret},
+    status::AcknowledgedBy,
+    units::{BitRate, Mode},
+};
 use std::{net::IpAddr, time::Duration};
 
 /// Where and what an uplink delivers.

@@ -17,10 +17,12 @@ use super::{
 };
 use crate::{settings::Secret, sys, units::BitRate};
 use std::{future::Future, time::Duration};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// How long the upload is measured.
 const MEASURE: Duration = Duration::from_secs(4);
+/// The first part of it, in which TCP finds its speed, does not count.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// Bytes of one filler.
 const FILLER: usize = 16 * 1024;
 
@@ -142,9 +144,14 @@ async fn measure(target: &Target, trust: &Trust, needed: BitRate) -> Result<BitR
     // Bytes a second.
     let most = needed.bits() / 4;
     let begun = sys::now();
+    let mut warm = None;
     loop {
         let now = sys::now();
         let elapsed = now.since(begun);
+        if warm.is_none() && elapsed >= WARM_UP {
+            connection.observe();
+            warm = Some((now, connection.session().ledger().arrived()));
+        }
         if elapsed >= MEASURE {
             break;
         }
@@ -158,18 +165,9 @@ async fn measure(target: &Target, trust: &Trust, needed: BitRate) -> Result<BitR
             () = sleep(Duration::from_millis(10)) => {}
         }
     }
-    // What is under way now left within the time; its arrival is waited for no longer than an ordinary round trip.
-    connection.session().send_ping(sys::now());
-    let _ = timeout(Duration::from_millis(300), async {
-        while connection.session().ledger().arrived() < connection.session().ledger().media() {
-            connection.transfer().await?;
-            connection.observe();
-        }
-        Ok::<(), Cause>(())
-    })
-    .await;
     connection.observe();
-    let arrived = connection.session().ledger().arrived();
-    let rate = (arrived as f64 * 8.0 / sys::now().since(begun).as_secs_f64()) as u64;
+    let (since, before) = warm.unwrap_or((begun, 0));
+    let arrived = connection.session().ledger().arrived() - before;
+    let rate = (arrived as f64 * 8.0 / sys::now().since(since).as_secs_f64()) as u64;
     if rate == 0 { Err(Cause::Stalled) } else { Ok(BitRate::new(rate)) }
 }

@@ -146,9 +146,8 @@ impl Connection {
                     self.transfer().await?;
                 }
             };
-            match timeout(LAST_MEDIA, media).await {
-                Ok(Err(cause)) => return Err::<(), Cause>(cause),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(cause)) = timeout(LAST_MEDIA, media).await {
+                return Err::<(), Cause>(cause);
             }
             self.session.unpublish(sys::now());
             while !self.is_idle() {

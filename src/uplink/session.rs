@@ -27,6 +27,8 @@ const SMALLEST_WINDOW: u32 = 8 * 1024;
 const ACK_EXPECTED: Duration = Duration::from_millis(1500);
 /// With so many bytes pending, the ingest's questions stay without answer; far more than one picture.
 const MOST_PENDING: usize = 4 << 20;
+/// A message has 24 bits for its length (5.3.1.2.1); no encoder of ours comes near.
+const LONGEST_UNIT: usize = 0xff_ffff - 16;
 /// Transaction ids; each command that is answered has its own.
 const CONNECT: f64 = 1.0;
 const CREATE_STREAM: f64 = 4.0;
@@ -94,7 +96,7 @@ impl Session {
             greeting: BytesMut::new(),
             out: BytesMut::with_capacity(16 * 1024),
             stream: 0,
-            ledger: Ledger::new(),
+            ledger: Ledger::default(),
             stamps: None,
             configs: [None, None],
             window: 0,
@@ -311,6 +313,10 @@ impl Session {
     /// Appends a unit; before it a sequence header where the configuration is new, after the first one a ping, so that
     /// its arrival is known after one round trip.
     pub fn send(&mut self, unit: &AccessUnit, now: Time) {
+        if unit.data.len() > LONGEST_UNIT {
+            tracing::error!(bytes = unit.data.len(), "no room in an RTMP message");
+            return;
+        }
         let first = self.stamps.is_none();
         let timestamp = self.stamps.get_or_insert(Stamps::new(unit.time)).stamp(unit.track, unit.time);
         let kind = match unit.track {

@@ -79,7 +79,11 @@ pub async fn run(
             Break::Failed(cause) => {
                 let retry_in = uplink.backoff.after(&cause, lasted, fastrand::f64());
                 (uplink.report)(Report::Failed { cause, retry_in });
-                uplink.unless_told(async { Ok(time::sleep(retry_in).await) }).await.err()
+                let wait = async {
+                    time::sleep(retry_in).await;
+                    Ok(())
+                };
+                uplink.unless_told(wait).await.err()
             }
             end => Some(end),
         };
@@ -194,6 +198,9 @@ impl<R: FnMut(Report)> Uplink<R> {
             }
         };
         self.queue.restart();
+        // Nothing flows any more; the totals stay.
+        self.stats = Stats { bitrate: 0, queue: Duration::ZERO, rtt: None, ..self.stats };
+        (self.report)(Report::Stats(self.stats));
         self.before += connection.session().ledger().acknowledged().map_or(0, |(bytes, _)| bytes);
         Break::Failed(end)
     }

@@ -1,14 +1,14 @@
 //! What is sent is what arrives: every picture once, in order, in time with its sound, and decodable by everybody.
 
 use crate::{
-    ingest::{Ingest, has_tools, skip},
+    ingest::Ingest,
     seconds, settings, source,
     support::{
         Authority, TlsFront,
         daemon::Daemon,
-        free_port, now,
+        free_port, has_tools, now,
         picture::{self, Recording},
-        wait,
+        skip, wait,
     },
 };
 use serde_json::{Value, json};

@@ -1,11 +1,11 @@
 //! What breaks does not end the broadcast, and the status never says more than is true.
 
 use crate::{
-    ingest::{Ingest, has_tools},
+    ingest::Ingest,
     seconds, settings,
     support::{
         daemon::{Daemon, media_workers, signal},
-        now,
+        has_tools, now,
         picture::{self, Flaw, Recording},
         wait,
     },

@@ -1,26 +1,7 @@
 //! What an ingest's operator could know of a push: nginx-rtmp's recordings, its HLS and its log.
 
 use crate::support::Nginx;
-use std::{io::Write, path::PathBuf};
-
-const MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
-
-/// Whether the programs of this tier are here. If not, the test is skipped so that nobody can miss it, and fails in CI.
-pub fn has_tools() -> bool {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let found = |name: &str| std::env::split_paths(&paths).any(|folder| folder.join(name).exists());
-    let mut missing: Vec<&str> = ["ffmpeg", "ffprobe", "stunnel"].into_iter().filter(|name| !found(name)).collect();
-    missing.extend(["/usr/sbin/nginx", MODULE].into_iter().filter(|path| !PathBuf::from(path).exists()));
-    missing.is_empty() || skip(&format!("{} missing (tests/setup.sh test installs it)", missing.join(", ")))
-}
-
-/// Says past the test runner's capture that a test is skipped; false.
-pub fn skip(why: &str) -> bool {
-    assert!(std::env::var_os("CI").is_none(), "{why}");
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let _ = writeln!(std::io::stderr(), "\n*** SKIPPED {test}: {why}");
-    false
-}
+use std::path::PathBuf;
 
 /// An nginx-rtmp that keeps a recording of each publish and serves HLS.
 pub struct Ingest {

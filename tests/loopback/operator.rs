@@ -2,11 +2,11 @@
 
 use crate::{
     SMALL,
-    ingest::{Ingest, has_tools},
+    ingest::Ingest,
     seconds, settings, source,
     support::{
         daemon::Daemon,
-        free_port, now,
+        free_port, has_tools, now,
         picture::{self, Recording},
         wait,
     },
