@@ -39,8 +39,13 @@ fn every_board_has_its_plans() {
                             InputKind::Hdmi(hdmi) => hdmi.pixel_format.clone(),
                             InputKind::Test => None,
                         };
-                        let signal =
-                            Signal { state: SignalState::Locked, node, mode: Some(mode(sent)), format, protected: false };
+                        let signal = Signal {
+                            state: SignalState::Locked,
+                            node,
+                            mode: Some(mode(sent)),
+                            format,
+                            protected: false,
+                        };
                         let video = plan::video(&board, input, &output, &signal, 0).expect("a plan");
                         assert!(video.mode.width <= 8192 && !video.mode.interlaced);
                         writeln!(text, "# {} {codec} {wanted} from {sent}", input.name).expect("written");

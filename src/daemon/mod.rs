@@ -2,6 +2,7 @@
 //! knows everybody.
 
 mod perform;
+mod settings;
 
 use crate::{
     board::Board,
@@ -18,10 +19,10 @@ use crate::{
     program::timeline::Timeline,
     settings::{Layers, OutputMode},
     state::{ClockFloor, StateFolder},
-    status::{Fault, Severity, Showing, Stats, Status},
+    status::{Fault, Showing, Stats, Status},
     sys,
     units::{Mode, Time},
-    uplink::{self, delivery, trust::Trust},
+    uplink::{self, trust::Trust},
     watch::Watch,
 };
 use anyhow::Context as _;
@@ -309,73 +310,6 @@ impl Daemon {
     fn shut_down(&mut self) {
         notify::stopping();
         self.handle(Event::Shutdown);
-    }
-
-    /// SIGHUP: reads the settings file again; a wrong one changes nothing.
-    fn reload(&mut self) {
-        notify::reloading(sys::now());
-        let (overrides, fault) = self.state.overrides();
-        self.found.insert("overrides", fault.into_iter().collect());
-        match Layers::load(self.settings.as_deref(), overrides, Some(self.control.board())) {
-            Ok(layers) => {
-                self.layers = layers;
-                self.found.remove("reload");
-                self.take_layers(true);
-                tracing::info!("settings read again");
-            }
-            Err(problems) => {
-                tracing::error!("the settings stay as they were:\n{problems}");
-                let fault = Fault {
-                    code: "settings-wrong",
-                    severity: Severity::Warning,
-                    text: "The settings file has an error, the old settings stay".into(),
-                    advice: "Run `fieldcastd check`, mend the file, and reload again".into(),
-                    since: None,
-                };
-                self.found.insert("reload", vec![fault]);
-                self.tell();
-            }
-        }
-        notify::ready(&self.sentence);
-    }
-
-    fn take_layers(&mut self, at_once: bool) {
-        self.find_faults();
-        self.tell();
-        if at_once || !self.control.pushing() {
-            self.follow_mode();
-        }
-        let settings = Box::new(self.layers.settings().clone());
-        self.handle(Event::Settings { settings, at_once });
-    }
-
-    /// What is wrong with the settings, and what the services would not take of them.
-    fn find_faults(&mut self) {
-        let settings = self.layers.settings();
-        let mut faults: Vec<Fault> = self.layers.fault().into_iter().collect();
-        for source in &settings.sources {
-            faults.extend(delivery::warnings(source, &settings.output).into_iter().map(|text| Fault {
-                code: "service-limit",
-                severity: Severity::Notice,
-                text: format!("{}: {text}", source.name),
-                advice: "Change the output settings to what the service takes".into(),
-                since: None,
-            }));
-        }
-        self.found.insert("settings", faults);
-    }
-
-    /// Cameras and the test picture have the output mode: they are followed anew when it changes.
-    fn follow_mode(&mut self) {
-        if let Err(error) = self.watch_inputs() {
-            tracing::error!("the inputs cannot be followed: {error:#}");
-        }
-    }
-
-    /// Tells control what edges found wrong.
-    fn tell(&mut self) {
-        let faults = self.found.values().flatten().cloned().collect();
-        self.handle(Event::Told(faults));
     }
 
     /// When something has to be done although nothing happens.

@@ -7,8 +7,7 @@ use crate::{
     control::{Effect, Event, Job, RequestId, UplinkId, WorkerId},
     media::{Order, supervisor},
     program::timeline::Timeline,
-    settings::{self, Changes, Source},
-    state::not_saved,
+    settings::Source,
     uplink::{MediaInfo, delivery, task},
 };
 use std::{sync::Arc, time::Duration};
@@ -133,34 +132,6 @@ impl Daemon {
                     Answer::failed(Reason::TimedOut, "No picture came from the input")
                 });
             }
-        }
-    }
-
-    /// Changes settings, all or nothing: they are on the disk before they take effect.
-    fn set(&mut self, changes: &Changes) -> Answer {
-        let (layers, keys) = match self.layers.change(changes) {
-            Ok(changed) => changed,
-            Err(answer) => return answer,
-        };
-        let saved = self.state.save_overrides(&layers);
-        if let Err(error) = &saved {
-            let text = format!("The change cannot be saved, nothing was changed: {error}");
-            self.note_saved(saved);
-            return Answer::failed(Reason::Internal, text);
-        }
-        self.note_saved(saved);
-        let result = settings::effects(&keys, self.control.pushing());
-        self.layers = layers;
-        self.take_layers(false);
-        Answer::Successful { result }
-    }
-
-    /// Keeps a fault while the state folder cannot be written.
-    pub(super) fn note_saved(&mut self, saved: std::io::Result<()>) {
-        let faults: Vec<_> = saved.err().map(|error| not_saved(&error)).into_iter().collect();
-        if self.found.get("saved").map_or(0, Vec::len) != faults.len() {
-            self.found.insert("saved", faults);
-            self.tell();
         }
     }
 }
