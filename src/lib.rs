@@ -37,8 +37,10 @@
 pub mod access_unit;
 pub mod board;
 pub mod capture;
+pub mod cli;
 pub mod command;
 pub mod control;
+pub mod daemon;
 pub mod host;
 pub mod http;
 pub mod log;

@@ -214,6 +214,12 @@ impl ClockFloor {
         (Self { saved: saved.map(|saved| saved.time) }, fault)
     }
 
+    /// The last time saved in the folder `state`, without claiming it.
+    pub fn peek(state: &Path) -> Option<Timestamp> {
+        let text = read_text(&state.join(Self::FILE)).ok().flatten()?;
+        serde_json::from_str::<SavedTime>(&text).ok().map(|saved| saved.time)
+    }
+
     /// The time that it certainly is or was.
     pub fn time(&self) -> Option<Timestamp> {
         self.saved
@@ -353,6 +359,16 @@ mod tests {
         assert!(text(rustix::io::Errno::NOSPC).contains("full"));
         assert!(text(rustix::io::Errno::ROFS).contains("read-only"));
         assert!(text(rustix::io::Errno::IO).contains("failed"));
+    }
+
+    #[test]
+    fn the_saved_time_can_be_peeked_at() {
+        let folder = tempfile::tempdir().expect("folder");
+        assert_eq!(ClockFloor::peek(folder.path()), None);
+        let state = StateFolder::open(folder.path()).expect("opened");
+        let time: Timestamp = "2026-11-23T18:00:00Z".parse().expect("a time");
+        ClockFloor::load(&state).0.save(&state, time).expect("saved");
+        assert_eq!(ClockFloor::peek(folder.path()), Some(time));
     }
 
     #[test]

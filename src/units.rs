@@ -380,7 +380,8 @@ mod tests {
 
     #[test]
     fn refuses_wrong_units_and_sizes() {
-        for text in ["", "4", "4 MB/s", "-1 Mbit/s", "0 bit/s", "1e300 Mbit/s", "2 Gbit/s", "4 Mbit/s x", "NaN Mbit/s"] {
+        for text in ["", "4", "4 MB/s", "-1 Mbit/s", "0 bit/s", "1e300 Mbit/s", "2 Gbit/s", "4 Mbit/s x", "NaN Mbit/s"]
+        {
             assert!(text.parse::<BitRate>().is_err(), "{text:?}");
         }
         for text in ["2", "-2 s", "25 h", "2 parsecs"] {

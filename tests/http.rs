@@ -6,6 +6,7 @@ use fieldcast::{
     http::{Ask, Interface, serve},
     settings::Codec,
     status::{InputStatus, Intent, Phase, ProgramStatus, SignalState, Stats, Status},
+    sys::now,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -231,11 +232,11 @@ fn what_is_too_large_is_refused() {
     let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
     served.raw(chunked.as_bytes()).is_problem(413, "64 KiB");
     // Announced and never sent: refused at once.
-    let begun = Instant::now();
+    let begun = now();
     served
         .raw(format!("{head}Content-Length: 99999999999\r\nConnection: close\r\n\r\n").as_bytes())
         .is_problem(413, "64 KiB");
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(now().since(begun) < Duration::from_secs(4));
     let many: String = (0..200).map(|number| format!("X-{number}: y\r\n")).collect();
     assert_eq!(served.raw(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}\r\n").as_bytes()).code, 431);
     let long = format!("GET /{large} HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -281,7 +282,7 @@ fn events_come_at_once_then_two_a_second_and_the_last_is_never_missed() {
     let served = start();
     let mut stream = served.connect();
     stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
-    let begun = Instant::now();
+    let begun = now();
     let mut text = String::new();
     let mut until = |part: &str| {
         let mut buffer = [0; 4096];
@@ -293,7 +294,7 @@ fn events_come_at_once_then_two_a_second_and_the_last_is_never_missed() {
         text.clone()
     };
     until("\"phase\":\"off-air\"");
-    assert!(begun.elapsed() < Duration::from_millis(400));
+    assert!(now().since(begun) < Duration::from_millis(400));
     for number in 0..100_u64 {
         let uptime_ms = 1000 + number;
         served.status.send_replace(Arc::new(Status { stats: Stats { uptime_ms, ..Stats::default() }, ..off_air() }));
@@ -302,8 +303,8 @@ fn events_come_at_once_then_two_a_second_and_the_last_is_never_missed() {
     let text = until("\"uptime-ms\":1099");
     assert!(text.contains("content-type: text/event-stream") && text.contains("event: status\ndata: {"));
     let events = text.matches("event: status").count();
-    let most = 2 + begun.elapsed().as_millis() as usize / 500;
-    assert!((3..=most).contains(&events), "{events} events in {:?}", begun.elapsed());
+    let most = 2 + now().since(begun).as_millis() as usize / 500;
+    assert!((3..=most).contains(&events), "{events} events in {:?}", now().since(begun));
 }
 
 #[test]
@@ -321,8 +322,8 @@ fn event_streams_leave_room_for_commands() {
     assert_eq!(served.get("/api/v1/status").code, 200);
     // A client that goes away leaves its place, though the status does not change.
     drop(streams);
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(5) {
+    let begun = now();
+    while now().since(begun) < Duration::from_secs(5) {
         let mut stream = served.connect();
         stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
         let mut buffer = [0; 12];
@@ -338,7 +339,7 @@ fn event_streams_leave_room_for_commands() {
 /// Sends `parts` with a pause after each and tells how long the server kept the connection, and what it said.
 fn slow(served: &Served, parts: &[&str], pause: Duration) -> (Duration, Reply) {
     let mut stream = served.connect();
-    let begun = Instant::now();
+    let begun = now();
     let writer = stream.try_clone();
     let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
     thread::spawn(move || {
@@ -352,7 +353,7 @@ fn slow(served: &Served, parts: &[&str], pause: Duration) -> (Duration, Reply) {
     });
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
-    (begun.elapsed(), Reply::of(&bytes))
+    (now().since(begun), Reply::of(&bytes))
 }
 
 #[test]
@@ -390,13 +391,13 @@ fn slow_clients_are_cut_off() {
 fn idle_connections_cannot_lock_others_out() {
     let served = start();
     let idle: Vec<_> = (0..100).map(|_| served.connect()).collect();
-    let begun = Instant::now();
+    let begun = now();
     let reply = served.get("/api/v1/status");
     assert!(
-        reply.code == 200 && begun.elapsed() < Duration::from_secs(12),
+        reply.code == 200 && now().since(begun) < Duration::from_secs(12),
         "{} after {:?}",
         reply.code,
-        begun.elapsed()
+        now().since(begun)
     );
     drop(idle);
 }
@@ -405,9 +406,9 @@ fn idle_connections_cannot_lock_others_out() {
 fn health_tells_a_wedged_loop() {
     let served = start();
     served.stuck.store(true, Ordering::Relaxed);
-    let begun = Instant::now();
+    let begun = now();
     served.get("/healthz").is_problem(503, "control loop");
-    assert!((4..7).contains(&begun.elapsed().as_secs()));
+    assert!((4..7).contains(&now().since(begun).as_secs()));
     assert_eq!(served.get("/api/v1/status").code, 200, "the last snapshot is still shown");
     served.stuck.store(false, Ordering::Relaxed);
     assert_eq!(served.get("/healthz").code, 200);

@@ -12,7 +12,7 @@ use fieldcast::uplink::{
 };
 use std::{future::Future, net::Ipv4Addr, process::Command, sync::Arc, time::Duration};
 use support::{
-    Authority, Nginx, TlsFront, free_port,
+    Authority, Nginx, TlsFront, free_port, has_tools, in_namespace,
     push::{Push, no_trust, target},
     units,
 };
@@ -25,10 +25,7 @@ use tokio::{
 const SECOND: Duration = Duration::from_secs(1);
 
 /// An ingest on loopback that treats every connection like this.
-async fn ingest<F: Future<Output = ()> + Send>(treat: impl Fn(TcpStream) -> F + Send + 'static) -> String
-where
-    F: 'static,
-{
+async fn ingest<F: Future<Output = ()> + Send + 'static>(treat: impl Fn(TcpStream) -> F + Send + 'static) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
@@ -130,6 +127,9 @@ async fn forever() {
 
 #[tokio::test]
 async fn silence_ends_at_the_deadline_of_its_stage() {
+    if !has_tools() {
+        return;
+    }
     let accepts = ingest(|stream| async move {
         let _keep = stream;
         forever().await;
@@ -158,6 +158,9 @@ async fn silence_ends_at_the_deadline_of_its_stage() {
 
 #[tokio::test]
 async fn what_is_no_ingest_is_told_at_once() {
+    if !has_tools() {
+        return;
+    }
     let closed = format!("rtmp://127.0.0.1:{}/app", free_port());
     // A real HTTP server on the RTMP port.
     let port = free_port();
@@ -197,6 +200,9 @@ async fn what_is_no_ingest_is_told_at_once() {
 
 #[tokio::test]
 async fn a_refused_publish_is_a_rejection_unless_the_key_has_worked() {
+    if !has_tools() {
+        return;
+    }
     let refuses = ingest(|stream| async {
         Scripted::until_publish(stream, "error", "NetStream.Publish.Denied").await.command().await;
     })
@@ -257,6 +263,9 @@ async fn a_refused_publish_is_a_rejection_unless_the_key_has_worked() {
 
 #[tokio::test]
 async fn a_stop_takes_less_than_a_second_whatever_the_ingest_does() {
+    if !has_tools() {
+        return;
+    }
     let units = units::made(4);
     let stops_reading = ingest(|stream| async {
         let _keep = Scripted::until_publish(stream, "status", "NetStream.Publish.Start").await;
@@ -290,6 +299,9 @@ async fn a_stop_takes_less_than_a_second_whatever_the_ingest_does() {
 
 #[tokio::test]
 async fn certificates_are_judged_by_authority_name_and_time() {
+    if !has_tools() {
+        return;
+    }
     let (ingest, authority, stranger) = (Nginx::start(), Authority::new("Trusted"), Authority::new("Stranger"));
     let trusting = |saved| Arc::new(Trust::in_authorities([authority.certificate()], saved));
     let wrong = |what: &str| Cause::Certificate(what.into());
@@ -324,24 +336,12 @@ async fn certificates_are_judged_by_authority_name_and_time() {
     Push::start(target(&future.url(), "key"), trusting(saved)).publishing().await;
 }
 
-/// Runs the test `name` of this program again in a network and mount namespace of its own, prepared by `script`.
-fn in_namespace(name: &str, script: &str) -> bool {
-    if std::env::var_os("INGEST_FAULTS_NAMESPACE").is_some() {
-        return false;
-    }
-    let program = std::env::current_exe().expect("this program");
-    let run = format!("set -e\n{script}\nexec {} --exact {name} --nocapture", program.display());
-    let mut command = Command::new("unshare");
-    command.args(["-rnm", "sh", "-c", &run]).env("INGEST_FAULTS_NAMESPACE", "1");
-    let output = command.output().expect("unshare(1)");
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
-    true
-}
-
 /// Names are looked up by the C library, whose name server is in a file; so this brings its own file and name server.
 #[tokio::test]
 async fn names_without_address_server_or_network_are_told_apart() {
+    if !has_tools() {
+        return;
+    }
     let script = "ip link set lo up\n\
         resolv=$(mktemp); echo 'nameserver 127.0.0.1' > $resolv; mount --bind $resolv /etc/resolv.conf; rm $resolv";
     if in_namespace("names_without_address_server_or_network_are_told_apart", script) {

@@ -9,6 +9,7 @@ mod commands;
 pub mod event;
 pub mod fault;
 mod lane;
+mod meter;
 pub mod onair;
 mod reconcile;
 mod status;
@@ -28,6 +29,7 @@ use crate::{
 use button::{GoButton, Held};
 use jiff::Timestamp;
 use lane::Lane;
+use meter::Meter;
 use onair::Uplink;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -58,7 +60,7 @@ pub struct Control {
     input: String,
     video: Lane,
     audio: Lane,
-    peaks: Vec<f64>,
+    meter: Meter,
     /// In the order in which they were opened.
     uplinks: Vec<Uplink>,
     /// Whether the timeline has begun.
@@ -104,7 +106,7 @@ impl Control {
             input,
             video: Lane::default(),
             audio: Lane::default(),
-            peaks: Vec::new(),
+            meter: Meter::default(),
             uplinks: Vec::new(),
             program: false,
             on_air_since: None,
@@ -200,13 +202,13 @@ impl Control {
         if self.audio.hear(id, report, now)
             && let Report::Level(peaks) = report
         {
-            self.peaks.clone_from(peaks);
+            self.meter.take(peaks, now);
         }
     }
 
     fn note_exit(&mut self, id: WorkerId, now: Time) {
         if self.audio.exited(id, 1, now) {
-            self.peaks.clear();
+            self.meter.clear();
             return;
         }
         let codec = self.running.output.codec;

@@ -51,6 +51,7 @@ pub enum Said {
 /// A running worker. Dropping it stops the process.
 #[derive(Debug)]
 pub struct Worker {
+    pid: Option<u32>,
     orders: mpsc::UnboundedSender<Order>,
     _wanted: oneshot::Sender<Infallible>,
 }
@@ -59,6 +60,11 @@ impl Worker {
     /// Gives an order; one to a worker that is ending is forgotten.
     pub fn order(&self, order: Order) {
         let _ = self.orders.send(order);
+    }
+
+    /// The process, for its figures; another one may have the number once this one has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
     }
 
     /// Ends the process: closes its socket and sends SIGTERM, after a second SIGKILL. Does not wait; [`Said::Exited`]
@@ -102,6 +108,7 @@ pub fn spawn(binary: &Path, id: WorkerId, plan: &Plan, messages: mpsc::Sender<Me
     let (socket, mut writer) = socket.into_split();
     let (orders, mut waiting) = mpsc::unbounded_channel();
     let (wanted, unwanted) = oneshot::channel();
+    let pid = child.id();
     let plan = wire::request(&Request::Plan(plan.clone()));
     // Orders have a task of their own: a worker that does not read must not hold up what it still says.
     let writing = tokio::spawn(async move {
@@ -113,7 +120,7 @@ pub fn spawn(binary: &Path, id: WorkerId, plan: &Plan, messages: mpsc::Sender<Me
     });
     let keeper = Keeper { id, child, socket: Some(socket), reader: Reports::default(), writing, held: None };
     tokio::spawn(keeper.run(unwanted, messages));
-    Ok(Worker { orders, _wanted: wanted })
+    Ok(Worker { pid, orders, _wanted: wanted })
 }
 
 /// Follows one process from its start to its end.

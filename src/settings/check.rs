@@ -4,6 +4,7 @@ use super::{OutputMode, Settings, Source, document::Flaw, secret};
 use crate::{
     board::Board,
     units::{BitRate, Mode, Span},
+    uplink::IngestUrl,
 };
 use std::ops::RangeInclusive;
 
@@ -128,7 +129,10 @@ fn check_source(settings: &Settings, index: usize, source: &Source, flaws: &mut 
             at: vec![at("url"), at("service")],
             text: "where to push is missing: give url = \"rtmps://...\" or service = \"...\"".into(),
         }),
-        (Some(url), None) => flaws.extend(wrong_url(url).map(|text| Flaw::new(at("url"), text))),
+        (Some(url), None) => {
+            let wrong = url.parse::<IngestUrl>().err();
+            flaws.extend(wrong.map(|error| Flaw::new(at("url"), error.to_string())));
+        }
         (None, Some(service)) => line_of_text(&at("service"), service, 32, flaws),
     }
     if let Some(region) = &source.region {
@@ -157,39 +161,6 @@ fn check_source(settings: &Settings, index: usize, source: &Source, flaws: &mut 
                 .push(Flaw::new(at("credential"), "expected the name of a LoadCredential= line, such as \"main-key\""));
         }
     }
-}
-
-/// Says what is wrong with an ingest URL, without repeating it: people put keys into URLs.
-fn wrong_url(url: &str) -> Option<String> {
-    const EXPECTED: &str = "expected rtmp://host/app or rtmps://host/app";
-    let Some((scheme, rest)) = url.split_once("://") else { return Some(EXPECTED.into()) };
-    match scheme {
-        "rtmp" | "rtmps" => {}
-        "srt" => return Some(format!("srt is not in this version yet; {EXPECTED}")),
-        other => {
-            let other: String = other.chars().take(20).collect();
-            return Some(format!("{EXPECTED}, got {other:?}"));
-        }
-    }
-    let (authority, app) = rest.split_once('/').unwrap_or((rest, ""));
-    if url.len() > 1024 || url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Some("the URL has a space or line break inside, or is longer than 1024 bytes".into());
-    }
-    if authority.contains('@') {
-        return Some("a user name or password in the URL is not supported".into());
-    }
-    // An IPv6 address is in brackets.
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    if host.is_empty() {
-        return Some(format!("the host is missing; {EXPECTED}"));
-    }
-    if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port != 0)) {
-        return Some("expected a port of 1 to 65535".into());
-    }
-    app.trim_matches('/').is_empty().then(|| format!("the application is missing; {EXPECTED}"))
 }
 
 fn push(settings: &Settings, flaws: &mut Vec<Flaw>) {

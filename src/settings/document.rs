@@ -169,10 +169,13 @@ pub(super) fn settings(table: &Table, board: Option<&Board>) -> Result<Settings,
             Ok(settings) => {
                 let wrong: Vec<String> = flaws.iter().flat_map(|flaw| flaw.at.clone()).collect();
                 // What depends on a value that was taken out was judged by its default: say nothing about it.
-                let cross = check::cross(&settings, board).into_iter();
-                flaws.extend(
-                    cross.filter(|flaw| !flaw.at.iter().any(|at| wrong.iter().any(|wrong| related(at, wrong)))),
-                );
+                for flaw in check::cross(&settings, board) {
+                    let misjudged = flaw.at.iter().any(|at| wrong.iter().any(|wrong| related(at, wrong)));
+                    // One message for one value.
+                    if !misjudged && !flaws.iter().any(|other| other.at.first() == flaw.at.first()) {
+                        flaws.push(flaw);
+                    }
+                }
                 return if flaws.is_empty() { Ok(settings) } else { Err(flaws) };
             }
             Err(error) => {

@@ -2,10 +2,11 @@
 //!
 //! The words are those of every surface. Unknown keys are refused with the nearest known one; values carry their units.
 //! This file holds the words; `document` reads a file, `check` knows what is sensible, `layers` lays the overrides over
-//! the file, and `secret` keeps what must not be seen.
+//! the file, `effect` tells when a change is felt, and `secret` keeps what must not be seen.
 
 mod check;
 mod document;
+mod effect;
 mod layers;
 mod secret;
 #[cfg(test)]
@@ -13,7 +14,8 @@ mod tests;
 
 pub(crate) use document::nearest;
 pub use document::{Problem, Problems};
-pub use layers::{Changes, Layer, Layers, OVERRIDES, Overrides, TakesEffect, effects, parse_overrides, takes_effect};
+pub use effect::{TakesEffect, effects, takes_effect};
+pub use layers::{Changes, Layer, Layers, OVERRIDES, Overrides, parse_overrides};
 pub use secret::{Secret, StreamKey};
 
 use crate::units::{BitRate, Gain, Mode, Shift, Span};

@@ -35,6 +35,7 @@ impl Cause {
             Self::Closed(_) => "connection-closed",
             Self::Stalled => "stalled",
             Self::KeyFile(_) => "key-file",
+            Self::Source(_) => "source-wrong",
         }
     }
 
@@ -57,6 +58,7 @@ impl Cause {
             Self::Closed(None) => "The ingest closed the connection".into(),
             Self::Stalled => "Nothing arrives at the ingest".into(),
             Self::KeyFile(_) => "The key file cannot be read".into(),
+            Self::Source(_) => "The Source is not set up right".into(),
         }
     }
 
@@ -85,6 +87,7 @@ impl Cause {
             }
             Self::Closed(None) => "The box connects again by itself; if it repeats, ask the service",
             Self::Stalled => "The upload is too slow or gone: lower the bitrate or change the network",
+            Self::Source(why) => return format!("Change the Source in the settings: {why}"),
             Self::KeyFile(why) => return format!("Check the Source's key-file or credential: {why}"),
         }
         .into()

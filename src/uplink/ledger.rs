@@ -20,7 +20,7 @@ const PINGS: usize = 16;
 /// proves everything that was sent before the ping. TCP only proves that the ingest's host has the bytes, so its count is
 /// used where the program says nothing for 3 s, and then only from what it was at that moment on: a frozen
 /// program whose kernel goes on acknowledging must not look like one that never speaks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ledger {
     /// Bytes put on the connection, handshake included.
     written: u64,
@@ -45,32 +45,11 @@ pub struct Ledger {
     by: Option<AcknowledgedBy>,
     /// When something last moved, or media was put on an idle connection.
     moved: Time,
-    patience: Duration,
+    /// The path may have gone, until something moves.
+    doubted: bool,
 }
 
 impl Ledger {
-    /// An empty account.
-    pub fn new() -> Self {
-        Self {
-            written: 0,
-            media: 0,
-            marks: VecDeque::new(),
-            counted: 0,
-            sequence: 0,
-            acks: false,
-            last_ack: None,
-            pings: VecDeque::new(),
-            proven: 0,
-            word: None,
-            tcp: 0,
-            tcp_base: None,
-            acknowledged: 0,
-            by: None,
-            moved: Time::ZERO,
-            patience: PATIENCE,
-        }
-    }
-
     /// `bytes` were put on the connection, among them `media`.
     pub fn put(&mut self, bytes: usize, media: usize, now: Time) {
         if media > 0 {
@@ -116,8 +95,11 @@ impl Ledger {
         self.acks = true;
         self.last_ack = Some(now);
         let mut media = self.proven;
-        while let Some((_, up_to)) = self.marks.pop_front_if(|mark| mark.0 <= self.counted) {
+        while let Some(&(end, up_to)) = self.marks.front()
+            && end <= self.counted
+        {
             media = up_to;
+            self.marks.pop_front();
         }
         self.prove(media, now);
     }
@@ -137,7 +119,7 @@ impl Ledger {
         if media > self.proven {
             self.proven = media;
             self.moved = now;
-            self.patience = PATIENCE;
+            self.doubted = false;
         }
         let by = if self.acks { AcknowledgedBy::RtmpAck } else { AcknowledgedBy::Ping };
         self.acknowledge(self.proven, by);
@@ -149,7 +131,7 @@ impl Ledger {
         if media > self.tcp {
             self.tcp = media;
             self.moved = now;
-            self.patience = PATIENCE;
+            self.doubted = false;
         }
         if self.word.is_some_and(|word| now.since(word) > WORD) {
             let base = *self.tcp_base.get_or_insert(self.tcp);
@@ -171,6 +153,11 @@ impl Ledger {
         self.by.map(|by| (self.acknowledged, by))
     }
 
+    /// Media that has reached the ingest by any account, if only its host.
+    pub fn arrived(&self) -> u64 {
+        self.proven.max(self.tcp)
+    }
+
     /// Media put on the connection.
     pub fn media(&self) -> u64 {
         self.media
@@ -184,16 +171,17 @@ impl Ledger {
     /// The path may have gone: less patience until something moves.
     pub fn doubt(&mut self, now: Time) {
         self.moved = now;
-        self.patience = LITTLE_PATIENCE;
+        self.doubted = true;
     }
 
     fn outstanding(&self) -> u64 {
-        self.media - self.proven.max(self.tcp)
+        self.media - self.arrived()
     }
 
     /// Whether media is under way and nothing of any kind moved for too long.
     pub fn stalled(&self, now: Time) -> bool {
-        self.outstanding() > 0 && now.since(self.moved) >= self.patience
+        let patience = if self.doubted { LITTLE_PATIENCE } else { PATIENCE };
+        self.outstanding() > 0 && now.since(self.moved) >= patience
     }
 }
 
@@ -208,7 +196,7 @@ mod tests {
 
     #[test]
     fn acknowledgements_count_whole_media_messages_only() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         ledger.put(3073 + 500, 0, at(0));
         ledger.put(1020, 1000, at(10)); // ends at 4593
         ledger.put(2020, 2000, at(20)); // ends at 6613
@@ -224,14 +212,14 @@ mod tests {
 
     #[test]
     fn a_count_that_wraps_starts_anew_or_lies_is_understood() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         for step in 0..20_000u64 {
             ledger.put(1_000_000, 1_000_000, at(step));
             let sequence = ((step + 1) * 1_000_000 % (1 << 32)) as u32;
             ledger.ack(sequence, at(step));
         }
         assert_eq!(ledger.acknowledged().map(|a| a.0), Some(20_000_000_000), "over the 32-bit wrap");
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         ledger.put(1_000_000, 1_000_000, at(0));
         ledger.ack(1_000_000, at(1));
         ledger.put(600_000, 600_000, at(2));
@@ -243,7 +231,7 @@ mod tests {
 
     #[test]
     fn an_answered_ping_proves_what_was_sent_before_it() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         ledger.put(100, 100, at(0));
         ledger.pinged(1);
         ledger.put(100, 100, at(10));
@@ -259,7 +247,7 @@ mod tests {
 
     #[test]
     fn tcp_is_believed_only_where_the_program_says_nothing() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         ledger.put(1000, 1000, at(0));
         ledger.tcp(1000, at(100));
         ledger.tcp(1000, at(2900));
@@ -287,7 +275,7 @@ mod tests {
 
     #[test]
     fn stalls_only_while_media_is_under_way() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         assert!(!ledger.stalled(at(100_000)));
         ledger.put(10, 10, at(100_000));
         assert!(!ledger.stalled(at(107_999)));
@@ -304,7 +292,7 @@ mod tests {
         fn never_more_than_was_sent_and_never_less_than_before(
             events in prop::collection::vec((0u8..5, any::<u32>(), 0u64..2000), 0..300),
         ) {
-            let (mut ledger, mut now, mut last) = (Ledger::new(), 0, 0);
+            let (mut ledger, mut now, mut last) = (Ledger::default(), 0, 0);
             for (event, value, step) in events {
                 now += step;
                 match event {

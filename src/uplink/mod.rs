@@ -10,24 +10,32 @@
 //! | [`connect`], [`trust`] | name, TCP, TLS |
 //! | [`rtmp`] | a session on a socket |
 //! | [`task`] | one delivery: connect, send, reconnect, stop |
-//! | [`probe`], [`services`] | preflight, and the choice among regional ingests |
+//! | [`source`], [`services`] | what the settings say of a Source, and the table of services |
+//! | [`probe`], [`preflight`] | the choice among regional ingests; can it go on air? |
 
 pub mod amf;
 pub mod cause;
 pub mod chunk;
 pub mod connect;
+pub mod delivery;
 pub mod flv;
 pub mod ledger;
+pub mod preflight;
 pub mod probe;
 pub mod queue;
 pub mod rtmp;
 pub mod services;
 pub mod session;
+pub mod source;
 pub mod task;
 pub mod trust;
 pub mod url;
 
-use crate::{settings::{Codec, Secret}, status::AcknowledgedBy, units::{BitRate, Mode}};
+use crate::{
+    settings::{Codec, Secret},
+    status::AcknowledgedBy,
+    units::{BitRate, Mode},
+};
 use std::{net::IpAddr, time::Duration};
 
 /// Where and what an uplink delivers.
@@ -72,6 +80,8 @@ pub struct IngestUrl {
 /// What an uplink tells the control core.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
+    /// It leads to this region of its service, now that the ingest was chosen.
+    Region(String),
     /// It is at this stage of connecting.
     Connecting(Stage),
     /// The ingest accepted the publish; media flows from the next IDR.
@@ -166,6 +176,8 @@ pub enum Cause {
     Closed(Option<Stage>),
     /// Nothing was acknowledged for too long.
     Stalled,
+    /// The Source leads nowhere; why, for people.
+    Source(String),
     /// The key file cannot be read.
     KeyFile(String),
 }

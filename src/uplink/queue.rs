@@ -71,7 +71,8 @@ impl Queue {
     fn drop_group(&mut self) {
         self.video.pop_front();
         self.dropped_pictures += 1;
-        while self.video.pop_front_if(|unit| !unit.key).is_some() {
+        while self.video.front().is_some_and(|unit| !unit.key) {
+            self.video.pop_front();
             self.dropped_pictures += 1;
         }
         self.key_wanted = self.video.is_empty();

@@ -4,7 +4,7 @@ use super::{
     Cause, Stage, Target,
     connect::{Stream, within},
     queue::Queue,
-    session::Session,
+    session::{Purpose, Session},
 };
 use crate::sys::{self, TcpFigures};
 use std::{
@@ -38,8 +38,8 @@ pub struct Connection {
 
 impl Connection {
     /// Begins a session on a fresh stream.
-    pub fn new(stream: Stream, target: &Target) -> Self {
-        let session = Session::new(target, || fastrand::u8(..), sys::now());
+    pub fn new(stream: Stream, target: &Target, purpose: Purpose) -> Self {
+        let session = Session::new(target, purpose, || fastrand::u8(..), sys::now());
         Self { stream, session, unflushed: false }
     }
 
@@ -146,9 +146,8 @@ impl Connection {
                     self.transfer().await?;
                 }
             };
-            match timeout(LAST_MEDIA, media).await {
-                Ok(Err(cause)) => return Err::<(), Cause>(cause),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(cause)) = timeout(LAST_MEDIA, media).await {
+                return Err::<(), Cause>(cause);
             }
             self.session.unpublish(sys::now());
             while !self.is_idle() {

@@ -27,6 +27,8 @@ const SMALLEST_WINDOW: u32 = 8 * 1024;
 const ACK_EXPECTED: Duration = Duration::from_millis(1500);
 /// With so many bytes pending, the ingest's questions stay without answer; far more than one picture.
 const MOST_PENDING: usize = 4 << 20;
+/// A message has 24 bits for its length (5.3.1.2.1); no encoder of ours comes near.
+const LONGEST_UNIT: usize = 0xff_ffff - 16;
 /// Transaction ids; each command that is answered has its own.
 const CONNECT: f64 = 1.0;
 const CREATE_STREAM: f64 = 4.0;
@@ -49,9 +51,19 @@ enum Step {
     Ended,
 }
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To publish with the key.
+    Publish,
+    /// To measure the way: it stops before the key is used.
+    Measure,
+}
+
 /// One connection. Not `Debug`: what it sends holds the stream key.
 pub struct Session {
     target: Target,
+    purpose: Purpose,
     step: Step,
     reader: Reader,
     writer: Writer,
@@ -74,16 +86,17 @@ pub struct Session {
 
 impl Session {
     /// Begins a connection; `random` fills the handshake's random bytes.
-    pub fn new(target: &Target, mut random: impl FnMut() -> u8, now: Time) -> Self {
+    pub fn new(target: &Target, purpose: Purpose, mut random: impl FnMut() -> u8, now: Time) -> Self {
         let mut session = Self {
             target: target.clone(),
+            purpose,
             step: Step::Handshake,
             reader: Reader::default(),
             writer: Writer::default(),
             greeting: BytesMut::new(),
             out: BytesMut::with_capacity(16 * 1024),
             stream: 0,
-            ledger: Ledger::new(),
+            ledger: Ledger::default(),
             stamps: None,
             configs: [None, None],
             window: 0,
@@ -271,9 +284,13 @@ impl Session {
     }
 
     fn create(&mut self, now: Time) {
-        self.step = Step::Create;
         let rate = (self.target.media.bitrate.bits() + self.target.media.audio_bitrate.bits()) / 8;
         self.ask_window(rate, now);
+        if self.purpose == Purpose::Measure {
+            self.step = Step::Live;
+            return;
+        }
+        self.step = Step::Create;
         let key = Value::text(self.target.key.reveal());
         self.call(0, &[Value::text("releaseStream"), Value::Number(2.0), Value::Null, key.clone()], now);
         self.call(0, &[Value::text("FCPublish"), Value::Number(3.0), Value::Null, key], now);
@@ -296,6 +313,10 @@ impl Session {
     /// Appends a unit; before it a sequence header where the configuration is new, after the first one a ping, so that
     /// its arrival is known after one round trip.
     pub fn send(&mut self, unit: &AccessUnit, now: Time) {
+        if unit.data.len() > LONGEST_UNIT {
+            tracing::error!(bytes = unit.data.len(), "no room in an RTMP message");
+            return;
+        }
         let first = self.stamps.is_none();
         let timestamp = self.stamps.get_or_insert(Stamps::new(unit.time)).stamp(unit.track, unit.time);
         let kind = match unit.track {
@@ -332,7 +353,7 @@ impl Session {
 
     /// Takes the publish back; nothing is sent on this connection after what is pending then.
     pub fn unpublish(&mut self, now: Time) {
-        if self.step == Step::Live {
+        if self.step == Step::Live && self.purpose == Purpose::Publish {
             let (key, stream) = (Value::text(self.target.key.reveal()), f64::from(self.stream));
             self.call(0, &[Value::text("FCUnpublish"), Value::Number(6.0), Value::Null, key], now);
             self.call(0, &[Value::text("deleteStream"), Value::Number(7.0), Value::Null, Value::Number(stream)], now);

@@ -5,6 +5,7 @@ use super::{
     connect::{Stream, resolve, tcp, within},
     queue::Queue,
     rtmp::Connection,
+    session::Purpose,
     trust::Trust,
 };
 use crate::{access_unit::AccessUnit, control::backoff::Backoff, sys, units::Time};
@@ -78,7 +79,11 @@ pub async fn run(
             Break::Failed(cause) => {
                 let retry_in = uplink.backoff.after(&cause, lasted, fastrand::f64());
                 (uplink.report)(Report::Failed { cause, retry_in });
-                uplink.unless_told(async { Ok(time::sleep(retry_in).await) }).await.err()
+                let wait = async {
+                    time::sleep(retry_in).await;
+                    Ok(())
+                };
+                uplink.unless_told(wait).await.err()
             }
             end => Some(end),
         };
@@ -136,7 +141,7 @@ impl<R: FnMut(Report)> Uplink<R> {
             true => self.stage(Stage::Tls, Stream::secure(socket, &target.url, &trust)).await?,
             false => Stream::Plain(socket),
         };
-        let mut connection = Connection::new(stream, &target);
+        let mut connection = Connection::new(stream, &target, Purpose::Publish);
         for stage in [Stage::Handshake, Stage::Connect, Stage::Publish] {
             (self.report)(Report::Connecting(stage));
             self.unless_told(connection.pass(stage)).await?;
@@ -193,6 +198,9 @@ impl<R: FnMut(Report)> Uplink<R> {
             }
         };
         self.queue.restart();
+        // Nothing flows any more; the totals stay.
+        self.stats = Stats { bitrate: 0, queue: Duration::ZERO, rtt: None, ..self.stats };
+        (self.report)(Report::Stats(self.stats));
         self.before += connection.session().ledger().acknowledged().map_or(0, |(bytes, _)| bytes);
         Break::Failed(end)
     }

@@ -9,7 +9,9 @@
 // Not every test program needs all of it.
 #![allow(dead_code)]
 
+pub mod daemon;
 pub mod flv;
+pub mod picture;
 pub mod push;
 pub mod units;
 
@@ -17,13 +19,17 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::pki_types::CertificateDer;
 use std::{
     fs,
+    io::Write,
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     thread::sleep,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+
+const MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
 
 /// Now, for waiting: a test has no clock handed to it.
 #[allow(clippy::disallowed_methods)]
@@ -31,9 +37,32 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// A port on loopback that nothing listened on a moment ago.
+/// A port on loopback that nothing listens on and that no other test of this program was given. It is below those that the
+/// kernel gives to outgoing connections, so that none of them takes it before it is used.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 1_000) as u16 * 20;
+    let next = || first + GIVEN.fetch_add(1, Ordering::Relaxed) % 2_000;
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(next).take(2_000).find(free).expect("a free port")
+}
+
+/// Whether the programs of this tier are here. If not, the test is skipped so that nobody can miss it, and fails in CI.
+pub fn has_tools() -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found = |name: &str| std::env::split_paths(&paths).any(|folder| folder.join(name).exists());
+    let programs = ["ffmpeg", "ffprobe", "stunnel", "unshare"];
+    let mut missing: Vec<&str> = programs.into_iter().filter(|name| !found(name)).collect();
+    missing.extend(["/usr/sbin/nginx", MODULE].into_iter().filter(|path| !Path::new(path).exists()));
+    missing.is_empty() || skip(&format!("{} missing (tests/setup.sh test installs it)", missing.join(", ")))
+}
+
+/// Says past the test runner's capture that a test is skipped; false.
+pub fn skip(why: &str) -> bool {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "\n*** SKIPPED {test}: {why}");
+    false
 }
 
 /// Tries `get` each 20 ms until it gives something; fails after `within`.
@@ -74,6 +103,26 @@ impl Drop for Process {
     }
 }
 
+/// Runs the test `name` of this program again in a network and mount namespace of its own, prepared by `script`, and is true;
+/// false inside of it, where the test goes on.
+pub fn in_namespace(name: &str, script: &str) -> bool {
+    if std::env::var_os("FIELDCAST_TEST_NAMESPACE").is_some() {
+        return false;
+    }
+    let program = std::env::current_exe().expect("this program");
+    let allowed = Command::new("unshare").args(["-rnm", "true"]).status().is_ok_and(|status| status.success());
+    if !allowed {
+        return !skip("no namespaces of its own (unshare -rnm)");
+    }
+    let run = format!("set -e\n{script}\nexec {} --exact {name} --nocapture", program.display());
+    let mut command = Command::new("unshare");
+    command.args(["-rnm", "sh", "-c", &run]).env("FIELDCAST_TEST_NAMESPACE", "1");
+    let output = command.output().expect("unshare(1)");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    true
+}
+
 /// An nginx-rtmp on loopback with one application, `live`, that records every stream to a file.
 pub struct Nginx {
     process: Option<Process>,
@@ -93,10 +142,10 @@ impl Nginx {
         let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
         let root = folder.path().display();
         let conf = format!(
-            "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\n\
+            "load_module {MODULE};\n\
              daemon off; master_process off; user root; pid {root}/pid; error_log {root}/log info;\n\
              events {{ worker_connections 64; }}\n\
-             rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{\n\
+             rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; application live {{\n\
                live on; record all; record_path {root}; {application}\n\
              }} }} }}\n{beside}\n"
         );
@@ -133,6 +182,11 @@ impl Nginx {
     /// Where to push to, without the key.
     pub fn url(&self) -> String {
         format!("rtmp://127.0.0.1:{}/live", self.port)
+    }
+
+    /// Where its recordings and its log are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The file to which the stream of this key is recorded; each new publish overwrites it.

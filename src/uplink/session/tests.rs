@@ -34,7 +34,7 @@ struct Ingest {
 impl Ingest {
     fn new(codec: Codec) -> Self {
         let now = Time::from_millis(77);
-        let session = Session::new(&target(codec), || 0x5a, now);
+        let session = Session::new(&target(codec), Purpose::Publish, || 0x5a, now);
         Self { session, reader: Reader::default(), writer: Writer::default(), now, got: 0 }
     }
 
