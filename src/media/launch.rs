@@ -117,10 +117,11 @@ impl Line {
                     format.as_deref().and_then(gst_format).map_or(String::new(), |name| format!(",format={name}"));
                 self.caps(match format.as_deref() {
                     Some("MJPG" | "JPEG") => format!("image/jpeg{rest}"),
-                    // Fields come woven into pictures, or one by one.
-                    _ if mode.interlaced => {
-                        format!("video/x-raw{pixels}{rest};video/x-raw(format:Interlaced){pixels}{rest}")
-                    }
+                    // Fields come woven into pictures, or one by one: then v4l2src wants that said, both ways.
+                    _ if mode.interlaced => format!(
+                        "video/x-raw,interlace-mode=interleaved{pixels}{rest};\
+                         video/x-raw(format:Interlaced),interlace-mode=alternate{pixels}{rest}"
+                    ),
                     _ => format!("video/x-raw{pixels}{rest}"),
                 });
             }

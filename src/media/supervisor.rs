@@ -185,7 +185,12 @@ impl Keeper {
     /// Takes the next report out of what was read. False: what comes is no report.
     fn next_report(&mut self) -> bool {
         match self.reader.next() {
-            Ok(report) => self.held = report,
+            Ok(report) => {
+                if let Some(Report::Failed(failure)) = &report {
+                    tracing::warn!(worker = self.id.0, "media worker failed ({:?}): {}", failure.kind, failure.text);
+                }
+                self.held = report;
+            }
             Err(error) => {
                 tracing::error!(worker = self.id.0, "media worker: {error}");
                 self.reader = Reports::default();
