@@ -1,5 +1,6 @@
 //! What can be asked of the box: the same names and arguments on every surface. Each command gets exactly one answer.
 
+use crate::settings::{Changes, nearest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -26,7 +27,7 @@ pub enum Command {
         confirm: bool,
     },
     /// Change settings, all or nothing: `{"output.bitrate-max": "3 Mbit/s"}`; null takes an override back.
-    Set(Map<String, Value>),
+    Set(Changes),
     /// The settings with each value's origin, secrets masked.
     Settings,
     /// Choose the input.
@@ -60,6 +61,139 @@ pub enum Command {
     },
     /// One JPEG of the input.
     Preview,
+}
+
+impl Command {
+    /// Every command's name.
+    pub const NAMES: [&str; 10] =
+        ["start", "stop", "set", "settings", "input", "source", "show", "preflight", "regions", "preview"];
+
+    /// Its name on every surface.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Stop { .. } => "stop",
+            Self::Set(_) => "set",
+            Self::Settings => "settings",
+            Self::Input { .. } => "input",
+            Self::Source { .. } => "source",
+            Self::Show { .. } => "show",
+            Self::Preflight { .. } => "preflight",
+            Self::Regions { .. } => "regions",
+            Self::Preview => "preview",
+        }
+    }
+
+    /// Makes a command of its name and its arguments, an object or null.
+    ///
+    /// # Errors
+    /// The answer to give: no command has this name, or which argument is wrong.
+    pub fn parse(name: &str, arguments: &Value) -> Result<Self, Answer> {
+        let with = |known: &[&'static str]| Arguments::of(name, arguments, known);
+        Ok(match name {
+            "start" => Self::Start { sources: with(&["sources"])?.texts("sources")? },
+            "stop" => Self::Stop { confirm: with(&["confirm"])?.flag("confirm")?.unwrap_or(false) },
+            "set" => Self::Set(Changes(object(arguments)?)),
+            "settings" => with(&[]).map(|_| Self::Settings)?,
+            "input" => Self::Input { device: with(&["device"])?.text("device")? },
+            "source" => {
+                let given = with(&["name", "region"])?;
+                Self::Source { name: given.text("name")?, region: given.optional_text("region")? }
+            }
+            "show" => {
+                let given = with(&["what", "mute"])?;
+                Self::Show { what: shown(given.text("what")?)?, mute: given.flag("mute")? }
+            }
+            "preflight" => Self::Preflight { source: with(&["source"])?.optional_text("source")? },
+            "regions" => Self::Regions { source: with(&["source"])?.text("source")? },
+            "preview" => with(&[]).map(|_| Self::Preview)?,
+            _ => return Err(unknown_command(name)),
+        })
+    }
+}
+
+fn unknown_command(name: &str) -> Answer {
+    let text = match nearest(name, Command::NAMES.into_iter(), 0.4) {
+        Some(near) => format!("no such command; did you mean {near:?}?"),
+        None => format!("no such command; there are {}", Command::NAMES.join(", ")),
+    };
+    Answer::failed(Reason::UnknownCommand, text)
+}
+
+fn unknown_argument(command: &str, argument: &str, known: &[&'static str]) -> String {
+    match nearest(argument, known.iter().copied(), 0.4) {
+        Some(near) => format!("unknown argument; did you mean {near:?}?"),
+        None if known.is_empty() => format!("{command} takes no arguments"),
+        None => format!("unknown argument; {command} takes {}", known.join(", ")),
+    }
+}
+
+fn shown(what: String) -> Result<String, Answer> {
+    match what.as_str() {
+        "live" => Ok(what),
+        "slate" | "test" => {
+            Err(Answer::failed(Reason::NotSupported, format!("{what} cannot be shown in this version yet")))
+        }
+        _ => Err(Answer::wrong("what", "expected \"live\"")),
+    }
+}
+
+fn object(arguments: &Value) -> Result<Map<String, Value>, Answer> {
+    match arguments {
+        Value::Object(given) => Ok(given.clone()),
+        Value::Null => Ok(Map::new()),
+        _ => Err(Answer::failed(Reason::WrongArguments, "expected the arguments as an object, such as {}")),
+    }
+}
+
+/// Typed access to the arguments. Null is the same as nothing.
+struct Arguments(Map<String, Value>);
+
+impl Arguments {
+    /// Takes `arguments` of `command` if all of them are `known`.
+    fn of(command: &str, arguments: &Value, known: &[&'static str]) -> Result<Self, Answer> {
+        let given = object(arguments)?;
+        match given.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(unknown) => Err(Answer::wrong(unknown, unknown_argument(command, unknown, known))),
+            None => Ok(Self(given)),
+        }
+    }
+
+    fn given(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    fn optional_text(&self, name: &str) -> Result<Option<String>, Answer> {
+        self.given(name).map(|value| line_of_text(name, value)).transpose()
+    }
+
+    fn text(&self, name: &str) -> Result<String, Answer> {
+        self.optional_text(name)?.ok_or_else(|| Answer::wrong(name, "is missing"))
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>, Answer> {
+        let flag = |value: &Value| value.as_bool().ok_or_else(|| Answer::wrong(name, "expected true or false"));
+        self.given(name).map(flag).transpose()
+    }
+
+    fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Answer> {
+        match self.given(name) {
+            None => Ok(None),
+            Some(Value::Array(items)) if (1..=16).contains(&items.len()) => {
+                items.iter().map(|item| line_of_text(name, item)).collect::<Result<_, _>>().map(Some)
+            }
+            Some(_) => Err(Answer::wrong(name, "expected a list of 1 to 16 names")),
+        }
+    }
+}
+
+fn line_of_text(name: &str, value: &Value) -> Result<String, Answer> {
+    match value.as_str() {
+        Some(text) if !text.is_empty() && text.chars().count() <= 200 && !text.chars().any(char::is_control) => {
+            Ok(text.into())
+        }
+        _ => Err(Answer::wrong(name, "expected a text of 1 to 200 characters on one line")),
+    }
 }
 
 /// The one answer to a command.
@@ -120,5 +254,93 @@ impl Answer {
     /// Not done because argument `field` is wrong.
     pub fn wrong(field: &str, text: impl Into<String>) -> Self {
         Self::Failed { reason: Reason::WrongArguments, text: text.into(), field: Some(field.into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn failure(name: &str, arguments: Value) -> (Reason, Option<String>, String) {
+        match Command::parse(name, &arguments) {
+            Err(Answer::Failed { reason, field, text }) => (reason, field, text),
+            other => panic!("{name} {arguments}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn commands_are_read() {
+        let parsed = |name, arguments| Command::parse(name, &arguments).expect("a command");
+        assert_eq!(parsed("start", Value::Null), Command::Start { sources: None });
+        assert_eq!(parsed("start", json!({"sources": ["A"]})), Command::Start { sources: Some(vec!["A".into()]) });
+        assert_eq!(parsed("stop", json!({"confirm": true})), Command::Stop { confirm: true });
+        assert_eq!(parsed("stop", json!({"confirm": null})), Command::Stop { confirm: false });
+        assert_eq!(
+            parsed("source", json!({"name": "A", "region": "eu"})),
+            Command::Source { name: "A".into(), region: Some("eu".into()) }
+        );
+        assert_eq!(parsed("show", json!({"what": "live"})), Command::Show { what: "live".into(), mute: None });
+        assert_eq!(parsed("regions", json!({"source": "A"})), Command::Regions { source: "A".into() });
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (name, arguments, reason, field, part) in [
+            ("strat", json!({}), Reason::UnknownCommand, None, "did you mean \"start\""),
+            ("frobnicate", json!({}), Reason::UnknownCommand, None, "there are start, stop"),
+            ("stop", json!({"confrim": true}), Reason::WrongArguments, Some("confrim"), "did you mean \"confirm\""),
+            ("preview", json!({"a": 1}), Reason::WrongArguments, Some("a"), "takes no arguments"),
+            ("input", json!({}), Reason::WrongArguments, Some("device"), "is missing"),
+            ("input", json!({"device": 3}), Reason::WrongArguments, Some("device"), "expected a text"),
+            ("input", json!({"device": "a\nb"}), Reason::WrongArguments, Some("device"), "one line"),
+            ("start", json!({"sources": "A"}), Reason::WrongArguments, Some("sources"), "expected a list"),
+            ("start", json!({"sources": []}), Reason::WrongArguments, Some("sources"), "expected a list"),
+            ("stop", json!({"confirm": "yes"}), Reason::WrongArguments, Some("confirm"), "true or false"),
+            ("stop", json!([true]), Reason::WrongArguments, None, "as an object"),
+            ("show", json!({"what": "slate"}), Reason::NotSupported, None, "this version"),
+            ("show", json!({"what": "cat"}), Reason::WrongArguments, Some("what"), "live"),
+        ] {
+            let (got, at, text) = failure(name, arguments.clone());
+            let right = got == reason && at.as_deref() == field && text.contains(part);
+            assert!(right, "{name} {arguments}: {got:?} {at:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_in_a_set_is_not_printed() {
+        let command = Command::parse("set", &json!({"source.Main.key": "live_123"})).expect("a command");
+        assert_eq!(format!("{command:?}"), "Set([\"source.Main.key\"])");
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        let word =
+            prop::sample::select(vec!["sources", "confirm", "device", "name", "region", "what", "mute", "source", "x"]);
+        leaf.prop_recursive(3, 20, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((word.clone(), inner), 0..4)
+                    .prop_map(|fields| fields.into_iter().map(|(key, value)| (key.to_string(), value)).collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_a_command_or_one_answer(name in prop_oneof![prop::sample::select(Command::NAMES.to_vec()).prop_map(String::from), ".{0,9}"], arguments in any_json()) {
+            match Command::parse(&name, &arguments) {
+                Ok(command) => prop_assert_eq!(command.name(), name),
+                Err(Answer::Failed { reason: Reason::UnknownCommand, .. }) => prop_assert!(!Command::NAMES.contains(&name.as_str())),
+                Err(Answer::Failed { text, .. }) => prop_assert!(!text.is_empty()),
+                Err(other) => prop_assert!(false, "{:?}", other),
+            }
+        }
     }
 }

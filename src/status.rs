@@ -38,6 +38,25 @@ pub struct Status {
     pub stats: Stats,
 }
 
+impl Status {
+    /// One sentence for people: the service manager's status line.
+    pub fn sentence(&self) -> String {
+        let sources: Vec<&str> = self.uplinks.iter().map(|uplink| uplink.source.as_str()).collect();
+        let sources = if sources.is_empty() { "the Source".to_string() } else { sources.join(", ") };
+        let phase = match self.phase {
+            Phase::OffAir => "Off air".to_string(),
+            Phase::Starting => format!("Going on air to {sources}"),
+            Phase::OnAir => format!("On air to {sources}"),
+            Phase::Reconnecting => format!("Reconnecting to {sources}"),
+            Phase::Stopping => "Ending the push".to_string(),
+        };
+        match self.faults.iter().max_by_key(|fault| fault.severity) {
+            Some(fault) if fault.severity > Severity::Notice => format!("{phase}. {}", fault.text),
+            _ => phase,
+        }
+    }
+}
+
 /// Where the push is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -217,13 +236,15 @@ pub struct Stats {
     pub uplinks: Vec<UplinkStats>,
     /// Hottest thermal zone, degrees Celsius.
     pub temperature_c: Option<f64>,
+    /// Whether heat or a weak power supply slows the processor down; null where the hardware does not tell.
+    pub throttled: Option<bool>,
     /// CPU use of the daemon and its workers, in cores.
     pub cpu: Option<f64>,
     /// Resident memory of the daemon and its workers.
     pub memory_bytes: Option<u64>,
     /// Free space of the state folder's disk.
     pub disk_free_bytes: Option<u64>,
-    /// `synchronised` or `not-set`.
+    /// `synchronised` (with a time server), `battery` (set at start from a clock with a battery) or `not-set`.
     pub clock: Option<&'static str>,
 }
 
@@ -249,5 +270,73 @@ fn optional_text<T: std::fmt::Display, S: Serializer>(value: &Option<T>, seriali
     match value {
         Some(value) => serializer.collect_str(value),
         None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A box on air, for the tests of every surface.
+    pub(crate) fn on_air() -> Status {
+        let since: Timestamp = "2026-11-23T18:00:00Z".parse().expect("a time");
+        Status {
+            schema: 1,
+            id: "fc-1a2b3c4d".into(),
+            name: "OB van 3".into(),
+            board: "desktop".into(),
+            version: "0.1.0".into(),
+            phase: Phase::OnAir,
+            intent: Intent::OnAir,
+            on_air_since: Some(since),
+            input: InputStatus {
+                device: "hdmi".into(),
+                signal: SignalState::Locked,
+                mode: "720p60".parse().ok(),
+                audio: None,
+            },
+            program: ProgramStatus {
+                showing: Some(Showing::Live),
+                mode: "720p30".parse().ok(),
+                codec: crate::settings::Codec::H264,
+                encoder: Some("x264enc".into()),
+                hardware: false,
+            },
+            uplinks: vec![UplinkStatus {
+                source: "Main".into(),
+                region: None,
+                state: UplinkState::OnAir,
+                retry_in_ms: None,
+                acknowledged_by: Some(AcknowledgedBy::RtmpAck),
+                since: Some(since),
+            }],
+            broadcast: None,
+            faults: Vec::new(),
+            stats: Stats {
+                uplinks: vec![UplinkStats { source: "Main".into(), bitrate: 3_980_000, ..UplinkStats::default() }],
+                ..Stats::default()
+            },
+        }
+    }
+
+    #[test]
+    fn the_document_has_the_words_of_the_interface() {
+        let json = serde_json::to_value(on_air()).expect("json");
+        assert_eq!(json["phase"], "on-air");
+        assert_eq!(json["on-air-since"], "2026-11-23T18:00:00Z");
+        assert_eq!(json["input"]["mode"], "1280x720p60");
+        assert_eq!(json["uplinks"][0]["acknowledged-by"], "rtmp-ack");
+        assert_eq!(json["stats"]["uplinks"][0]["bitrate"], 3_980_000);
+        assert!(json["stats"]["time"].is_null() && json["uplinks"][0].get("retry-in-ms").is_none());
+    }
+
+    #[test]
+    fn the_sentence_tells_the_worst_fault() {
+        let mut status = on_air();
+        assert_eq!(status.sentence(), "On air to Main");
+        let fault =
+            |severity, text: &str| Fault { code: "x", severity, text: text.into(), advice: String::new(), since: None };
+        status.faults = vec![fault(Severity::Notice, "Update"), fault(Severity::Warning, "No sound")];
+        assert_eq!(status.sentence(), "On air to Main. No sound");
     }
 }

@@ -1,11 +1,40 @@
-//! What the operating system gives that no safe crate covers; the only place with `unsafe`.
+//! What the operating system gives that no safe crate covers: thin, safe wrappers, the only place with `unsafe`.
+#![allow(unsafe_code)]
 
+pub mod encoder_controls;
+mod net;
 pub mod v4l2;
 
-use crate::units::Time;
+pub use net::{ResolveError, TcpFigures, resolve, tcp_figures};
 
-/// The monotonic clock (CLOCK_MONOTONIC, clock_gettime(2)).
+use crate::units::Time;
+use std::time::Duration;
+
+/// The monotonic clock (CLOCK_MONOTONIC, clock_gettime(2)), on which everything is stamped.
 pub fn now() -> Time {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Time::from_nanos(time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs())
+}
+
+/// Calendar time since 1970 as the box believes it (clock_gettime(2), CLOCK_REALTIME); wrong while the clock is not set.
+pub fn wall() -> Duration {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    Duration::new(u64::try_from(t.tv_sec).unwrap_or(0), u32::try_from(t.tv_nsec).unwrap_or(0))
+}
+
+/// Whether the kernel says that a time server keeps the clock (adjtimex(2)); none when it may not be asked, as under
+/// systemd's `ProtectClock=`.
+pub fn clock_is_synchronised() -> Option<bool> {
+    // SAFETY: `timex` is plain data, for which all zeroes is a value; modes = 0 asks and changes nothing.
+    let state = unsafe {
+        let mut timex: libc::timex = std::mem::zeroed();
+        libc::adjtimex(&mut timex)
+    };
+    (state >= 0).then_some(state != libc::TIME_ERROR)
+}
+
+/// Ends the process at once (`_exit(2)`): no destructor and no `atexit` handler runs, so that none of them can hang.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) takes any value, has no precondition and does not return.
+    unsafe { libc::_exit(code) }
 }

@@ -3,7 +3,7 @@
 use super::{Control, Effect, Job, RequestId, START_DEADLINE};
 use crate::{
     command::{Answer, Command, Origin, Reason},
-    settings::Source,
+    settings::{Changes, Source},
     status::{Intent, SignalState},
     units::Time,
 };
@@ -63,7 +63,7 @@ impl Control {
                 names.extend(self.settings.push.sources.iter().skip(1).filter(|other| **other != name).cloned());
                 let mut changes = one("push.sources", json!(names));
                 if let Some(region) = region {
-                    changes.insert(format!("source.{name}.region"), json!(region));
+                    changes.0.insert(format!("source.{name}.region"), json!(region));
                 }
                 self.chosen_sources = None;
                 perform(Job::Set(changes))
@@ -132,6 +132,6 @@ impl Control {
     }
 }
 
-fn one(key: &str, value: Value) -> Map<String, Value> {
-    Map::from_iter([(key.to_owned(), value)])
+fn one(key: &str, value: Value) -> Changes {
+    Changes(Map::from_iter([(key.to_owned(), value)]))
 }

@@ -4,14 +4,13 @@ use crate::{
     board::ButtonRole,
     command::{Answer, Command, Origin},
     media::{self, Order, Plan},
-    settings::{Settings, Source},
+    settings::{Changes, Settings, Source},
     status::{Fault, Intent, SignalState},
     units::{Mode, Time},
     uplink::{self, MediaInfo},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use std::path::PathBuf;
 
 /// When something happens: on the monotonic clock, and by the calendar once that is known.
@@ -178,7 +177,7 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Job {
     /// Write overrides and apply them.
-    Set(Map<String, Value>),
+    Set(Changes),
     /// List the settings with their origins.
     Settings,
     /// Try a Source without going on air.

@@ -9,11 +9,14 @@ mod commands;
 pub mod event;
 pub mod fault;
 mod lane;
+mod meter;
 pub mod onair;
 mod reconcile;
 mod status;
 
 pub use event::{Effect, Event, Job, Now, RequestId, SavedIntent, Signal, UplinkId, WorkerId};
+
+pub mod backoff;
 
 use crate::{
     board::{Board, ButtonRole},
@@ -26,6 +29,7 @@ use crate::{
 use button::{GoButton, Held};
 use jiff::Timestamp;
 use lane::Lane;
+use meter::Meter;
 use onair::Uplink;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -56,7 +60,7 @@ pub struct Control {
     input: String,
     video: Lane,
     audio: Lane,
-    peaks: Vec<f64>,
+    meter: Meter,
     /// In the order in which they were opened.
     uplinks: Vec<Uplink>,
     /// Whether the timeline has begun.
@@ -102,7 +106,7 @@ impl Control {
             input,
             video: Lane::default(),
             audio: Lane::default(),
-            peaks: Vec::new(),
+            meter: Meter::default(),
             uplinks: Vec::new(),
             program: false,
             on_air_since: None,
@@ -173,6 +177,11 @@ impl Control {
         onair::phase(self.pushing(), &self.uplinks, self.on_air_since.is_some(), now)
     }
 
+    /// The hardware.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
     /// The worker that can be asked for a picture of the input.
     pub fn camera(&self) -> Option<WorkerId> {
         self.video.live().filter(|_| self.video.started().is_some())
@@ -193,13 +202,13 @@ impl Control {
         if self.audio.hear(id, report, now)
             && let Report::Level(peaks) = report
         {
-            self.peaks.clone_from(peaks);
+            self.meter.take(peaks, now);
         }
     }
 
     fn note_exit(&mut self, id: WorkerId, now: Time) {
         if self.audio.exited(id, 1, now) {
-            self.peaks.clear();
+            self.meter.clear();
             return;
         }
         let codec = self.running.output.codec;

@@ -28,8 +28,13 @@ pub struct Uplink {
     pub cause: Option<Cause>,
     /// Its figures.
     pub stats: Stats,
+    /// The region of its service that was chosen.
+    region: Option<String>,
     retry_at: Option<Time>,
-    acknowledged: Option<(AcknowledgedBy, Time)>,
+    /// When media was last acknowledged by anything.
+    acknowledged: Option<Time>,
+    /// The best proof of late, and when it came.
+    proof: Option<(AcknowledgedBy, Time)>,
     bytes: u64,
     shown: UplinkState,
     since: Option<Timestamp>,
@@ -40,12 +45,14 @@ impl Uplink {
     pub fn new(id: UplinkId, source: Source, now: Now) -> Self {
         Self {
             id,
+            region: source.region.clone().filter(|region| region != "auto"),
             source,
             closing: None,
             cause: None,
             stats: Stats::default(),
             retry_at: None,
             acknowledged: None,
+            proof: None,
             bytes: 0,
             shown: UplinkState::Connecting,
             since: now.wall,
@@ -55,17 +62,21 @@ impl Uplink {
     /// Takes what its task says.
     pub fn hear(&mut self, report: &Report, now: Now) {
         match report {
+            Report::Region(region) => self.region = Some(region.clone()),
             Report::Connecting(_) | Report::Publishing { .. } => self.retry_at = None,
             Report::Acknowledged { bytes, by } if *bytes > self.bytes => {
                 self.bytes = *bytes;
-                self.acknowledged = Some((*by, now.time));
+                self.acknowledged = Some(now.time);
+                if self.proof.is_none_or(|(best, at)| *by <= best || now.time.since(at) > FRESH) {
+                    self.proof = Some((*by, now.time));
+                }
                 self.cause = None;
             }
             Report::Acknowledged { .. } | Report::KeyframeWanted | Report::Closed => {}
             Report::Failed { cause, retry_in } => {
                 self.cause = Some(cause.clone());
                 self.retry_at = Some(now.time + *retry_in);
-                self.acknowledged = None;
+                (self.acknowledged, self.proof) = (None, None);
             }
             Report::Stats(stats) => self.stats = *stats,
         }
@@ -82,12 +93,12 @@ impl Uplink {
 
     /// Whether media was acknowledged in the last 3 s.
     pub fn on_air(&self, now: Time) -> bool {
-        self.acknowledged.is_some_and(|(_, at)| now.since(at) <= FRESH)
+        self.acknowledged.is_some_and(|at| now.since(at) <= FRESH)
     }
 
     /// When [`on_air`](Self::on_air) ends if nothing more is acknowledged.
     pub fn stale_at(&self) -> Option<Time> {
-        self.acknowledged.map(|(_, at)| at + FRESH + Duration::from_millis(1))
+        self.acknowledged.map(|at| at + FRESH + Duration::from_millis(1))
     }
 
     /// Whether it has been ending for too long.
@@ -115,10 +126,10 @@ impl Uplink {
         let state = self.state(now);
         UplinkStatus {
             source: self.source.name.clone(),
-            region: self.source.region.clone(),
+            region: self.region.clone(),
             state,
             retry_in_ms: self.retry_at.map(|at| at.since(now).as_millis() as u64),
-            acknowledged_by: self.acknowledged.filter(|_| self.on_air(now)).map(|(by, _)| by),
+            acknowledged_by: self.proof.filter(|_| self.on_air(now)).map(|(by, _)| by),
             since: self.since,
         }
     }

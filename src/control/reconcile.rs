@@ -141,7 +141,8 @@ impl Control {
         }
     }
 
-    fn media_info(&self) -> MediaInfo {
+    /// What an ingest is told of the program.
+    pub fn media_info(&self) -> MediaInfo {
         let output = &self.running.output;
         let (mode, encoder) = match self.video.plan() {
             Some(Plan::Video(plan)) => (plan.mode, plan.encoders.first().map(|encoder| encoder.element.clone())),

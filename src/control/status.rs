@@ -53,7 +53,7 @@ impl Control {
                     _ => 0,
                 },
                 dropped_pictures: self.uplinks.iter().map(|uplink| uplink.stats.dropped_pictures).sum(),
-                audio_peak_db: self.peaks.clone(),
+                audio_peak_db: self.meter.peaks(),
                 uplinks: self.uplinks.iter().map(onair::Uplink::figures).collect(),
                 ..figures
             },

@@ -152,6 +152,18 @@ fn on_air_is_what_was_acknowledged_in_the_last_three_seconds() {
 }
 
 #[test]
+fn the_best_proof_of_the_last_seconds_is_shown() {
+    let (mut control, _, id) = on_air();
+    let mut by = |bytes, by, ms| {
+        control.handle(uplink(id, uplink::Report::Acknowledged { bytes, by }), at(ms));
+        control.status(at(ms), None, crate::status::Stats::default()).uplinks[0].acknowledged_by
+    };
+    assert_eq!(by(2000, AcknowledgedBy::Ping, 1000), Some(AcknowledgedBy::RtmpAck));
+    assert_eq!(by(3000, AcknowledgedBy::Tcp, 3400), Some(AcknowledgedBy::RtmpAck));
+    assert_eq!(by(4000, AcknowledgedBy::Ping, 3600), Some(AcknowledgedBy::Ping));
+}
+
+#[test]
 fn start_fails_after_thirty_seconds_with_the_cause_and_goes_on_trying() {
     let mut control = core();
     control.handle(locked("hdmi"), at(0));

@@ -3,8 +3,28 @@
 //! A worker is a process of its own (`fieldcast-media`), the only place that loads GStreamer. Its standard input is a
 //! Unix socket on which [`wire`] frames go both ways; its standard error is its log.
 
+pub mod drift;
+pub mod iec61937;
+pub mod launch;
+pub mod nal;
 pub mod plan;
+pub mod sps;
+pub mod supervisor;
+pub mod testcard;
 pub mod wire;
+
+#[cfg(feature = "media")]
+mod encoder;
+#[cfg(feature = "media")]
+mod link;
+#[cfg(feature = "media")]
+mod pipeline;
+#[cfg(feature = "media")]
+mod preview;
+#[cfg(feature = "media")]
+mod sound;
+#[cfg(feature = "media")]
+pub mod worker;
 
 use crate::{
     access_unit::AccessUnit,

@@ -1,5 +1,35 @@
 //! Delivery of the program to one ingest: one task each, with its own queue, reconnect and statistics; none can stall
 //! another.
+//!
+//! | module | |
+//! |---|---|
+//! | [`url`] | reads the operator's ingest URL |
+//! | [`queue`] | media that waits, bounded in time (pure) |
+//! | [`flv`], [`amf`], [`chunk`] | the formats (pure) |
+//! | [`session`], [`ledger`] | one RTMP connection, and what of its media arrived (pure) |
+//! | [`connect`], [`trust`] | name, TCP, TLS |
+//! | [`rtmp`] | a session on a socket |
+//! | [`task`] | one delivery: connect, send, reconnect, stop |
+//! | [`source`], [`services`] | what the settings say of a Source, and the table of services |
+//! | [`probe`], [`preflight`] | the choice among regional ingests; can it go on air? |
+
+pub mod amf;
+pub mod cause;
+pub mod chunk;
+pub mod connect;
+pub mod delivery;
+pub mod flv;
+pub mod ledger;
+pub mod preflight;
+pub mod probe;
+pub mod queue;
+pub mod rtmp;
+pub mod services;
+pub mod session;
+pub mod source;
+pub mod task;
+pub mod trust;
+pub mod url;
 
 use crate::{
     settings::{Codec, Secret},
@@ -50,6 +80,8 @@ pub struct IngestUrl {
 /// What an uplink tells the control core.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
+    /// It leads to this region of its service, now that the ingest was chosen.
+    Region(String),
     /// It is at this stage of connecting.
     Connecting(Stage),
     /// The ingest accepted the publish; media flows from the next IDR.
@@ -144,18 +176,8 @@ pub enum Cause {
     Closed(Option<Stage>),
     /// Nothing was acknowledged for too long.
     Stalled,
+    /// The Source leads nowhere; why, for people.
+    Source(String),
     /// The key file cannot be read.
     KeyFile(String),
-}
-// TEMP-FOR-MERGE
-impl Cause {
-    pub fn code(&self) -> &'static str {
-        "x"
-    }
-    pub fn text(&self) -> String {
-        String::new()
-    }
-    pub fn advice(&self) -> String {
-        String::new()
-    }
 }

@@ -1,36 +1,32 @@
 //! What the operator wants of the box: `settings.toml`, with `overrides.toml` from the state folder applied over it.
 //!
 //! The words are those of every surface. Unknown keys are refused with the nearest known one; values carry their units.
+//! This file holds the words; `document` reads a file, `check` knows what is sensible, `layers` lays the overrides over
+//! the file, `effect` tells when a change is felt, and `secret` keeps what must not be seen.
+
+mod check;
+mod document;
+mod effect;
+mod layers;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use document::nearest;
+pub use document::{Problem, Problems};
+pub use effect::{TakesEffect, effects, takes_effect};
+pub use layers::{Changes, Layer, Layers, OVERRIDES, Overrides, parse_overrides};
+pub use secret::{Secret, StreamKey};
 
 use crate::units::{BitRate, Gain, Mode, Shift, Span};
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf};
 
-/// A stream key, password or token: it can be used but not printed, compared in the open or serialised.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The secret itself, for the one place that sends it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
+/// Where the operator's settings are unless `--settings` says otherwise.
+pub const PATH: &str = "/etc/fieldcast/settings.toml";
 
 /// The whole settings file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// The box's id on every surface; none: made from the hardware.
@@ -71,7 +67,7 @@ impl Default for Settings {
 }
 
 /// `[input]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Input {
     /// `"auto"`: the first input of the board that locks; else an input of the board.
@@ -115,6 +111,12 @@ impl<'de> Deserialize<'de> for OutputMode {
     }
 }
 
+impl Serialize for OutputMode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for OutputMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -154,7 +156,7 @@ pub enum Latency {
 }
 
 /// `[output]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Output {
     /// Picture format.
@@ -187,9 +189,9 @@ impl Default for Output {
     }
 }
 
-/// `[[source]]`: a named place to push to. Either `url`, or `service` with `region`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+/// `[[source]]`: a named place to push to. Either `url`, or `service` with `region`; the stream key in one of three ways.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Source {
     /// Unique among the Sources.
     pub name: String,
@@ -220,7 +222,7 @@ pub enum PowerOn {
 }
 
 /// `[push]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Push {
     /// Names of Sources; the first is the primary. Empty: the first Source of the file.
@@ -236,7 +238,7 @@ impl Default for Push {
 }
 
 /// `[http]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Http {
     /// Loopback address and port; port 0 takes a free one.
@@ -250,7 +252,7 @@ impl Default for Http {
 }
 
 /// `[panel]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Panel {
     /// How long GO is held to go on air.

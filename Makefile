@@ -1,0 +1,61 @@
+# Fieldcast's commands; `make` lists them. Caches are kept outside the checkout (FIELDCAST_CACHE, else the user's cache
+# folder) and can be deleted at any time.
+
+CACHE := $(or $(FIELDCAST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fieldcast)
+# A fresh checkout for each run must not mean a fresh build.
+ifdef CI
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+endif
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint box press arm64 cross bench install setup-% clean-cache
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+setup-%:
+	@tests/setup.sh $*
+
+demo: setup-demo ## put a test picture on air at an ingest on this machine, and say how to watch it
+	cargo build --release --locked
+	tests/demo.sh $(TARGET)/release
+
+test: setup-test ## build everything and run all tests, the emulated ARM box too
+	cargo build --locked --all-targets
+	tests/cross/arm64
+	cargo test --locked --no-fail-fast
+
+lint: setup-lint ## formatting, clippy and documentation warnings
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+box: setup-test ## boot the emulated ARM box on this terminal
+	@tests/qemu/box
+
+press: ## press the GO button of that box (HOLD=milliseconds)
+	@tests/qemu/press $(CACHE)/my-box/qmp $(or $(KEY),g) $(or $(HOLD),1200)
+
+arm64: setup-arm64 ## build the release programs for arm64 with Debian's cross compiler
+	tests/cross/arm64
+
+cross: setup-arm64 ## build them with cross, in a container (needs a Docker engine)
+	tests/cross/cross
+
+bench: setup-demo ## compare with gst-launch-1.0 and ffmpeg
+	cargo build --release --locked
+	tests/bench/run
+
+install: ## copy programs, boards and units below DESTDIR (PROGRAMS: where the built programs are)
+	install -d $(DESTDIR)/usr/bin $(DESTDIR)/usr/share/fieldcast/boards
+	install -m 755 $(foreach program,fieldcastd fieldcast-media,$(or $(PROGRAMS),$(TARGET)/release)/$(program)) $(DESTDIR)/usr/bin
+	install -m 644 boards/*.toml $(DESTDIR)/usr/share/fieldcast/boards
+	install -D -m 644 systemd/fieldcastd.service $(DESTDIR)/usr/lib/systemd/system/fieldcastd.service
+	install -D -m 644 systemd/fieldcast.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/fieldcast.conf
+	install -D -m 644 systemd/fieldcast.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/fieldcast.conf
+	install -D -m 644 systemd/70-fieldcast.rules $(DESTDIR)/usr/lib/udev/rules.d/70-fieldcast.rules
+
+clean-cache: ## delete what the builds and tests keep
+	rm -rf $(CACHE)
+	-docker image ls --quiet fieldcast-cross-base | sort -u | xargs --no-run-if-empty docker image rm --force

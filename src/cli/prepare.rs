@@ -1,0 +1,65 @@
+//! What every subcommand stands on: the board, the settings, and for the daemon its state.
+
+use super::{INTERNAL, MISMATCH, Place, Refusal, WRONG};
+use crate::{
+    board::{Board, find},
+    daemon::{self, Start},
+    host,
+    settings::{Layers, Overrides},
+    state::StateFolder,
+};
+use std::path::Path;
+
+/// Finds the board and reads the settings, with everything wrong with either in one text.
+///
+/// # Errors
+/// [`WRONG`], or [`MISMATCH`] when only the hardware is at fault.
+pub(super) fn load(place: &Place, overrides: Overrides) -> Result<(Board, Layers), Refusal> {
+    let board = Board::find(Path::new("/"), &find::folders(), place.board.as_deref());
+    let layers = Layers::load(place.settings.as_deref(), overrides, board.as_ref().ok());
+    match (board, layers) {
+        (Ok(board), Ok(layers)) => Ok((board, layers)),
+        (Err(board), Ok(_)) => {
+            let code = if board.is_mismatch() { MISMATCH } else { WRONG };
+            Err(Refusal { code, text: board.to_string() })
+        }
+        (Ok(_), Err(settings)) => Err(Refusal { code: WRONG, text: settings.to_string() }),
+        (Err(board), Err(settings)) => Err(Refusal { code: WRONG, text: format!("{settings}\n{board}") }),
+    }
+}
+
+/// Makes everything ready for the daemon; claims the state folder. Blocks on the disk.
+///
+/// # Errors
+/// As [`check`](super::check), and [`WRONG`] for a state folder that cannot be used.
+fn prepare(place: &Place) -> Result<Start, Refusal> {
+    // First without the state: a wrong settings file is told whatever the state is like, and leaves no trace there.
+    load(place, Overrides::new())?;
+    let state = StateFolder::open(&place.state).map_err(|text| Refusal { code: WRONG, text })?;
+    let (overrides, damaged) = state.overrides();
+    let (board, layers) = load(place, overrides)?;
+    let (id, not_kept) = host::box_id(Path::new("/"), &state);
+    let id = layers.settings().id.clone().unwrap_or(id);
+    let faults = damaged.into_iter().chain(not_kept).collect();
+    Ok(Start { board, layers, settings: place.settings.clone(), state, id, faults })
+}
+
+/// `fieldcastd run`.
+///
+/// # Errors
+/// As [`prepare`], and [`INTERNAL`] for what fails later.
+pub fn run(place: &Place) -> Result<Vec<u8>, Refusal> {
+    let start = prepare(place)?;
+    block_on(daemon::run(start))?.map_err(|error| Refusal { code: INTERNAL, text: format!("{error:#}") })?;
+    Ok(Vec::new())
+}
+
+/// Runs `work` on this thread: workers die with the thread that started them.
+///
+/// # Errors
+/// [`INTERNAL`] when the system gives no event queue.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Refusal> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Refusal { code: INTERNAL, text: format!("no event queue: {error}") })?;
+    Ok(runtime.block_on(work))
+}

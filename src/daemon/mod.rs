@@ -1,0 +1,384 @@
+//! The loop: it owns the clock, the channels and the edges, and performs what the control core decides. The only place that
+//! knows everybody.
+
+mod perform;
+mod settings;
+
+use crate::{
+    board::Board,
+    capture,
+    command::{Answer, Command, Origin},
+    control::{Control, Event, Now, RequestId, UplinkId, WorkerId},
+    host::Host,
+    http::{self, Ask},
+    media::{
+        self,
+        supervisor::{Message, Said, Worker},
+    },
+    network, notify, panel,
+    program::timeline::Timeline,
+    settings::{Layers, OutputMode},
+    state::{ClockFloor, StateFolder},
+    status::{Fault, Showing, Stats, Status},
+    sys,
+    units::{Mode, Time},
+    uplink::{self, trust::Trust},
+    watch::Watch,
+};
+use anyhow::Context as _;
+use bytes::Bytes;
+use jiff::Timestamp;
+use perform::Delivery;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+
+/// What the daemon starts with; everything in it has been read and checked.
+#[derive(Debug)]
+pub struct Start {
+    /// The hardware.
+    pub board: Board,
+    /// The settings and where they come from.
+    pub layers: Layers,
+    /// The settings file, read again on SIGHUP; none: the usual place.
+    pub settings: Option<PathBuf>,
+    /// The state folder.
+    pub state: StateFolder,
+    /// The box's id.
+    pub id: String,
+    /// What was found wrong while reading all that.
+    pub faults: Vec<Fault>,
+}
+
+/// Figures are taken and shown this often.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Runs the box until SIGTERM or SIGINT, which end the streams properly; that takes 4 s at most.
+///
+/// # Errors
+/// When the HTTP address cannot be listened on, or the system gives no signals.
+pub async fn run(start: Start) -> anyhow::Result<()> {
+    let listen = start.layers.settings().http.listen;
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on http.listen = \"{listen}\": choose another port in the settings"))?;
+    let address = listener.local_addr()?;
+    tracing::info!("status on http://{address}/api/v1/status");
+
+    let (events, mut event_queue) = mpsc::unbounded_channel();
+    // Workers wait while the loop is behind; at 60 pictures and 47 sounds a second this holds 2 s.
+    let (messages, mut message_queue) = mpsc::channel(256);
+    let (asks, mut ask_queue) = mpsc::channel(16);
+    let (done, mut done_queue) = mpsc::unbounded_channel();
+    let (mut daemon, status) = Daemon::new(start, events.clone(), messages, done);
+    tokio::spawn(http::serve(listener, http::Interface { status, asks }));
+    tokio::spawn({
+        let events = events.clone();
+        async move { network::watch("/".as_ref(), events).await }
+    });
+    daemon.watch_inputs()?;
+    let _buttons = panel::buttons::watch(&daemon.control.board().buttons, events).context("buttons")?;
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    daemon.handle(Event::Tick);
+    notify::ready(&daemon.sentence);
+    while !daemon.ended {
+        tokio::select! {
+            biased;
+            Some(message) = message_queue.recv() => daemon.take_message(message),
+            Some(event) = event_queue.recv() => daemon.handle(event),
+            Some(ask) = ask_queue.recv() => daemon.take_ask(ask),
+            Some((request, answer)) = done_queue.recv() => daemon.answer(request, answer),
+            _ = terminate.recv() => daemon.shut_down(),
+            _ = interrupt.recv() => daemon.shut_down(),
+            _ = hang_up.recv() => daemon.reload(),
+            () = sleep_until(daemon.next_wake()) => daemon.wake(),
+        }
+    }
+    Ok(())
+}
+
+/// A command's answer that took an edge to find.
+type Done = (RequestId, Answer);
+
+struct Daemon {
+    control: Control,
+    layers: Layers,
+    settings: Option<PathBuf>,
+    state: StateFolder,
+    floor: ClockFloor,
+    trust: Arc<Trust>,
+    host: Host,
+    figures: Stats,
+    /// By what found them, so that a new finding replaces the old one.
+    found: BTreeMap<&'static str, Vec<Fault>>,
+
+    events: mpsc::UnboundedSender<Event>,
+    messages: mpsc::Sender<Message>,
+    status: watch::Sender<Arc<Status>>,
+    /// One for each input of the board, and the output mode that they were told.
+    watches: Vec<Watch>,
+    watched: Option<Mode>,
+    timeline: Option<Timeline>,
+    showing: Option<Showing>,
+    workers: BTreeMap<WorkerId, Worker>,
+    uplinks: BTreeMap<UplinkId, Delivery>,
+    /// Who waits for an answer.
+    requests: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    /// Commands that wait for a picture.
+    picture_requests: Vec<RequestId>,
+    /// Viewers that wait for a picture.
+    viewers: Vec<oneshot::Sender<Option<Bytes>>>,
+    /// Answers that took an edge to find.
+    done: mpsc::UnboundedSender<Done>,
+    next_request: u64,
+
+    next_second: Time,
+    watchdog: Option<(Duration, Time)>,
+    sentence: String,
+    ended: bool,
+}
+
+impl Daemon {
+    fn new(
+        start: Start,
+        events: mpsc::UnboundedSender<Event>,
+        messages: mpsc::Sender<Message>,
+        done: mpsc::UnboundedSender<Done>,
+    ) -> (Self, watch::Receiver<Arc<Status>>) {
+        let now = sys::now();
+        let Start { board, layers, settings, state, id, mut faults } = start;
+        let (saved, fault) = state.load("intent.json");
+        faults.extend(fault);
+        let (floor, fault) = ClockFloor::load(&state);
+        faults.extend(fault);
+        let trust = Arc::new(Trust::load(
+            floor.time().map_or(Duration::ZERO, |time| Duration::from_secs(time.as_second().unsigned_abs())),
+        ));
+        let host = Host::new("/", state.path());
+        let control = Control::new(board, layers.settings().clone(), id, saved, now);
+        let empty = control.status(Now { time: now, wall: None }, None, Stats::default());
+        let (status, shown) = watch::channel(Arc::new(empty));
+        let mut daemon = Self {
+            control,
+            layers,
+            settings,
+            state,
+            floor,
+            trust,
+            host,
+            figures: Stats::default(),
+            found: BTreeMap::from([("start", faults)]),
+            events,
+            messages,
+            status,
+            watches: Vec::new(),
+            watched: None,
+            timeline: None,
+            showing: None,
+            workers: BTreeMap::new(),
+            uplinks: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            picture_requests: Vec::new(),
+            viewers: Vec::new(),
+            done,
+            next_request: 0,
+            next_second: now,
+            watchdog: notify::watchdog_interval().map(|interval| (interval, now)),
+            sentence: String::new(),
+            ended: false,
+        };
+        daemon.measure(now);
+        daemon.find_faults();
+        daemon.tell();
+        (daemon, shown)
+    }
+
+    /// The present, for decisions and for people.
+    fn now(&self) -> Now {
+        let set = self.figures.clock.is_some_and(|clock| clock != "not-set");
+        Now { time: sys::now(), wall: set.then(Timestamp::now) }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = self.now();
+        match &event {
+            Event::WorkerExited { id } => {
+                self.workers.remove(id);
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.sound_gone(*id);
+                }
+            }
+            Event::Uplink { id, report: uplink::Report::Closed } => drop(self.uplinks.remove(id)),
+            _ => {}
+        }
+        let effects = self.control.handle(event, now);
+        for effect in effects {
+            self.perform(effect);
+        }
+        self.publish(now);
+    }
+
+    /// Follows every input of the board.
+    fn watch_inputs(&mut self) -> anyhow::Result<()> {
+        let board = self.control.board();
+        let output = match self.layers.settings().output.mode {
+            OutputMode::Fixed(mode) => mode,
+            OutputMode::Follow => board.limits.mode,
+        };
+        if self.watched == Some(output) {
+            return Ok(());
+        }
+        // The old watches end first: two would ask one driver at a time.
+        self.watches.clear();
+        for input in &board.inputs {
+            let watch = capture::watch(input, output, self.events.clone());
+            self.watches.push(watch.with_context(|| format!("input {}", input.name))?);
+        }
+        self.watched = Some(output);
+        Ok(())
+    }
+
+    /// Access units go straight to the timeline, pictures to who asked; the rest is for control.
+    fn take_message(&mut self, Message { worker: id, said }: Message) {
+        let report = match said {
+            Said::Report(report) => report,
+            Said::Exited => return self.handle(Event::WorkerExited { id }),
+        };
+        match report {
+            media::Report::Unit(unit) => {
+                let now = sys::now();
+                let mut out = Vec::new();
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.push(id, unit, now, &mut out);
+                }
+                self.deliver(out);
+            }
+            media::Report::Preview(picture) => {
+                for viewer in self.viewers.drain(..) {
+                    let _ = viewer.send(Some(picture.clone()));
+                }
+                for request in std::mem::take(&mut self.picture_requests) {
+                    let result = serde_json::json!({ "picture": "/preview.jpg", "bytes": picture.len() });
+                    self.answer(request, Answer::Successful { result });
+                }
+            }
+            report => self.handle(Event::Worker { id, report }),
+        }
+    }
+
+    fn take_ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Command { command, origin, reply } => self.take_command(command, origin, reply),
+            Ask::Preview { reply } => match self.control.camera() {
+                Some(worker) => {
+                    self.viewers.retain(|viewer| !viewer.is_closed());
+                    self.order(worker, media::Order::Preview);
+                    self.viewers.push(reply);
+                }
+                None => drop(reply.send(None)),
+            },
+            Ask::Health { reply } => drop(reply.send(())),
+        }
+    }
+
+    fn take_command(&mut self, command: Command, origin: Origin, reply: oneshot::Sender<Answer>) {
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        self.requests.insert(request, reply);
+        self.handle(Event::Command { request, origin, command });
+    }
+
+    fn answer(&mut self, request: RequestId, answer: Answer) {
+        if let Some(reply) = self.requests.remove(&request) {
+            // Who asked may have hung up; the command was carried out all the same.
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Lets `work` find the answer to a command, beside the loop.
+    fn answer_later(&self, request: RequestId, work: impl Future<Output = Answer> + Send + 'static) {
+        let done = self.done.clone();
+        tokio::spawn(async move { drop(done.send((request, work.await))) });
+    }
+
+    fn shut_down(&mut self) {
+        notify::stopping();
+        self.handle(Event::Shutdown);
+    }
+
+    /// When something has to be done although nothing happens.
+    fn next_wake(&self) -> Instant {
+        let now = sys::now();
+        let wakes = [
+            Some(self.next_second),
+            self.control.next_wake(now),
+            self.timeline.as_ref().and_then(Timeline::next_wake),
+            self.watchdog.map(|(_, next)| next),
+        ];
+        let wake = wakes.into_iter().flatten().min().unwrap_or(now);
+        Instant::now() + wake.since(now)
+    }
+
+    fn wake(&mut self) {
+        let now = sys::now();
+        let mut out = Vec::new();
+        if let Some(timeline) = &mut self.timeline {
+            timeline.tick(now, &mut out);
+        }
+        self.deliver(out);
+        if let Some((interval, next)) = &mut self.watchdog
+            && *next <= now
+        {
+            *next = now + *interval;
+            notify::alive();
+        }
+        let second = self.next_second <= now;
+        if second {
+            self.next_second = now + SECOND;
+            self.measure(now);
+        }
+        let showing = self.timeline.as_ref().and_then(|timeline| timeline.showing(now));
+        if second || showing != self.showing || self.control.next_wake(now - Duration::from_nanos(1)) <= Some(now) {
+            self.showing = showing;
+            self.handle(Event::Tick);
+        }
+    }
+
+    /// Takes the host's figures, and keeps the time for a start without a clock.
+    fn measure(&mut self, now: Time) {
+        let mut pids = vec![std::process::id()];
+        pids.extend(self.workers.values().filter_map(Worker::pid));
+        let figures = self.host.sample(now, &pids);
+        self.figures = Stats {
+            temperature_c: figures.temperature_c,
+            throttled: figures.throttled,
+            cpu: figures.cpu,
+            memory_bytes: figures.memory_bytes,
+            disk_free_bytes: figures.disk_free_bytes,
+            clock: Some(figures.clock),
+            ..Stats::default()
+        };
+        let wall = self.now().wall.filter(|_| self.figures.clock == Some("synchronised"));
+        if let Some(wall) = wall.filter(|wall| self.floor.is_due(*wall)) {
+            let saved = self.floor.save(&self.state, wall);
+            self.note_saved(saved);
+        }
+    }
+
+    fn publish(&mut self, now: Now) {
+        let status = self.control.status(now, self.showing, self.figures.clone());
+        let sentence = status.sentence();
+        if sentence != self.sentence {
+            tracing::info!("{sentence}");
+            notify::status(&sentence);
+            self.sentence = sentence;
+        }
+        self.status.send_replace(Arc::new(status));
+    }
+}

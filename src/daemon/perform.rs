@@ -1,0 +1,137 @@
+//! Doing what control decided: workers, uplinks, files, answers.
+
+use super::Daemon;
+use crate::{
+    access_unit::AccessUnit,
+    command::{Answer, Reason},
+    control::{Effect, Event, Job, RequestId, UplinkId, WorkerId},
+    media::{Order, supervisor},
+    program::timeline::Timeline,
+    settings::Source,
+    uplink::{MediaInfo, delivery, task},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// A running uplink, from the loop's side.
+pub(super) struct Delivery {
+    media: mpsc::Sender<Arc<AccessUnit>>,
+    orders: mpsc::Sender<task::Order>,
+}
+
+/// The uplink's task reads at once; if it does not for so many units, something is very wrong.
+const UNITS: usize = 512;
+/// A worker that has a picture sends it well within this.
+const PICTURE: Duration = Duration::from_secs(3);
+
+impl Daemon {
+    pub(super) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::StartWorker { id, plan } => self.start_worker(id, *plan),
+            Effect::Order { id, order } => self.order(id, order),
+            Effect::StopWorker { id } => {
+                // What it still says comes through the channel.
+                if let Some(worker) = self.workers.remove(&id) {
+                    worker.stop();
+                }
+            }
+            Effect::BeginProgram => self.timeline = Some(Timeline::new()),
+            Effect::EndProgram => {
+                (self.timeline, self.showing) = (None, None);
+                self.follow_mode();
+            }
+            Effect::OpenUplink { id, source, media } => self.open_uplink(id, *source, *media),
+            Effect::CloseUplink { id } => {
+                if let Some(delivery) = self.uplinks.get(&id) {
+                    let _ = delivery.orders.try_send(task::Order::Stop);
+                }
+            }
+            Effect::RetryUplinks => {
+                for delivery in self.uplinks.values() {
+                    let _ = delivery.orders.try_send(task::Order::NetworkChanged);
+                }
+            }
+            Effect::SaveIntent(intent) => {
+                let saved = self.state.save("intent.json", &intent);
+                self.note_saved(saved);
+            }
+            Effect::Answer { request, answer } => self.answer(request, answer),
+            Effect::Perform { request, job } => self.perform_job(request, job),
+            Effect::Exit => self.ended = true,
+        }
+    }
+
+    fn start_worker(&mut self, id: WorkerId, plan: crate::media::Plan) {
+        match supervisor::spawn(&supervisor::binary(), id, &plan, self.messages.clone()) {
+            Ok(worker) => drop(self.workers.insert(id, worker)),
+            Err(error) => {
+                tracing::error!("the media worker cannot be started: {error}");
+                let _ = self.events.send(Event::WorkerExited { id });
+            }
+        }
+    }
+
+    pub(super) fn order(&mut self, id: WorkerId, order: Order) {
+        if let Some(worker) = self.workers.get(&id) {
+            worker.order(order);
+        }
+    }
+
+    fn open_uplink(&mut self, id: UplinkId, source: Source, media: MediaInfo) {
+        let (media_sender, input) = mpsc::channel(UNITS);
+        let (order_sender, orders) = mpsc::channel(8);
+        self.uplinks.insert(id, Delivery { media: media_sender, orders: order_sender });
+        let events = self.events.clone();
+        let report = move |report| drop(events.send(Event::Uplink { id, report }));
+        tokio::spawn(delivery::deliver(source, media, self.trust.clone(), input, orders, report));
+    }
+
+    /// Hands units to every uplink; none of them can make the loop wait.
+    pub(super) fn deliver(&mut self, units: Vec<AccessUnit>) {
+        for unit in units.into_iter().map(Arc::new) {
+            for (id, delivery) in &self.uplinks {
+                if let Err(mpsc::error::TrySendError::Full(_)) = delivery.media.try_send(unit.clone()) {
+                    tracing::error!("{id:?} does not read its input");
+                }
+            }
+        }
+    }
+
+    fn perform_job(&mut self, request: RequestId, job: Job) {
+        match job {
+            Job::Set(changes) => {
+                let answer = self.set(&changes);
+                self.answer(request, answer);
+            }
+            Job::Settings => self.answer(request, Answer::Successful { result: self.layers.describe() }),
+            Job::Preflight(source) => {
+                let (media, trust) = (self.control.media_info(), self.trust.clone());
+                self.answer_later(request, async move {
+                    match delivery::try_out(&source, &media, &trust).await {
+                        Ok(done) => Answer::Successful { result: delivery::preflight_document(&done) },
+                        Err(cause) => {
+                            Answer::failed(Reason::WrongState, format!("{}. {}", cause.text(), cause.advice()))
+                        }
+                    }
+                });
+            }
+            Job::Regions(source) => {
+                let trust = self.trust.clone();
+                self.answer_later(request, async move {
+                    match delivery::table(&source, &trust).await {
+                        Ok(table) => Answer::Successful { result: delivery::regions_document(&table) },
+                        Err(text) => Answer::failed(Reason::WrongState, text),
+                    }
+                });
+            }
+            Job::Preview(worker) => {
+                self.picture_requests.push(request);
+                self.order(worker, Order::Preview);
+                self.answer_later(request, async {
+                    tokio::time::sleep(PICTURE).await;
+                    Answer::failed(Reason::TimedOut, "No picture came from the input")
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Routes and what each answers.
+
+use super::{Ask, Interface, READ_TIMEOUT, events, guard, metrics, preview::Preview, problem::Problem};
+use crate::command::{Answer, Command, Origin};
+use axum::{
+    Json, Router,
+    body::HttpBody as _,
+    extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware,
+    response::{IntoResponse, Response, Sse, sse::KeepAlive},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// Most bytes of a command's arguments.
+const BODY_BYTES: usize = 64 * 1024;
+/// Time for the one answer to a command: `start` takes up to 30 s.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(35);
+/// Time in which the working loop has to come round.
+const HEALTH_DEADLINE: Duration = Duration::from_secs(5);
+/// Event streams at a time: they stay open, and must leave connections for commands.
+const STREAMS: usize = 16;
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+#[derive(Clone)]
+struct Api {
+    interface: Interface,
+    preview: Arc<Preview>,
+    streams: Arc<Semaphore>,
+}
+
+/// All routes, guarded.
+pub fn router(interface: Interface) -> Router {
+    let api = Api { interface, preview: Arc::default(), streams: Arc::new(Semaphore::new(STREAMS)) };
+    Router::new()
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/events", get(stream))
+        .route("/api/v1/settings", get(settings))
+        .route("/api/v1/commands/{name}", post(command))
+        .route("/preview.jpg", get(picture))
+        .route("/metrics", get(figures))
+        .route("/healthz", get(health))
+        .fallback(async || {
+            Problem::new(StatusCode::NOT_FOUND, "There is nothing here; the status is at /api/v1/status")
+        })
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Commands take POST, everything else GET")
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn(guard::guard))
+        .with_state(api)
+}
+
+/// Asks the working loop and waits for its reply, for `deadline` at most.
+pub async fn ask<T>(
+    asks: &mpsc::Sender<Ask>,
+    deadline: Duration,
+    question: impl FnOnce(oneshot::Sender<T>) -> Ask,
+) -> Result<T, Problem> {
+    let (reply, answer) = oneshot::channel();
+    let asked = async {
+        asks.send(question(reply)).await.map_err(|_| Problem::lost())?;
+        answer.await.map_err(|_| Problem::lost())
+    };
+    tokio::time::timeout(deadline, asked).await.unwrap_or_else(|_| Err(Problem::no_answer()))
+}
+
+async fn command_answer(api: &Api, command: Command) -> Result<Answer, Problem> {
+    ask(&api.interface.asks, COMMAND_DEADLINE, |reply| Ask::Command { command, origin: Origin::Http, reply }).await
+}
+
+async fn status(State(api): State<Api>) -> Response {
+    let status = Arc::clone(&api.interface.status.borrow());
+    Json(&*status).into_response()
+}
+
+async fn stream(State(api): State<Api>) -> Result<Response, Problem> {
+    let Ok(slot) = api.streams.try_acquire_owned() else {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "There are 16 event streams already; close one"));
+    };
+    let events = events::stream(api.interface.status, slot);
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+}
+
+async fn settings(State(api): State<Api>) -> Result<Response, Problem> {
+    Ok(match command_answer(&api, Command::Settings).await? {
+        Answer::Successful { result } => Json(result).into_response(),
+        failed => failed.into_response(),
+    })
+}
+
+async fn command(State(api): State<Api>, Path(name): Path<String>, request: Request) -> Result<Response, Problem> {
+    let arguments = arguments(request).await?;
+    Ok(match Command::parse(&name, &arguments) {
+        Ok(command) => command_answer(&api, command).await?.into_response(),
+        Err(answer) => answer.into_response(),
+    })
+}
+
+/// Reads the body: an object, or nothing.
+async fn arguments(request: Request) -> Result<Value, Problem> {
+    let json = is_json(request.headers());
+    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Arguments have at most 64 KiB");
+    // By Content-Length, before any of it is waited for.
+    if request.body().size_hint().lower() > BODY_BYTES as u64 {
+        return Err(too_large());
+    }
+    let body = tokio::time::timeout(READ_TIMEOUT, Bytes::from_request(request, &())).await;
+    let body = match body {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return Err(too_large()),
+        Ok(Err(_)) => return Err(Problem::new(StatusCode::BAD_REQUEST, "The body could not be read")),
+        Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "The body did not come within 5 s")),
+    };
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    if !json {
+        let text = "Send the arguments as a JSON object with Content-Type: application/json";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    serde_json::from_slice(&body).map_err(|error| {
+        // The parser's own words could repeat a stream key; its place does not.
+        let place = format!("line {}, column {}", error.line(), error.column());
+        Problem::new(StatusCode::BAD_REQUEST, format!("The body is not JSON ({place})"))
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+async fn picture(State(api): State<Api>) -> Result<Response, Problem> {
+    match api.preview.picture(&api.interface.asks).await {
+        Some(picture) => Ok(([(header::CONTENT_TYPE, "image/jpeg")], picture).into_response()),
+        None => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "There is no picture; see the input in the status")),
+    }
+}
+
+async fn figures(State(api): State<Api>) -> Response {
+    let text = metrics::text(&api.interface.status.borrow());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+async fn health(State(api): State<Api>) -> Result<Response, Problem> {
+    match ask(&api.interface.asks, HEALTH_DEADLINE, |reply| Ask::Health { reply }).await {
+        Ok(()) => Ok("ok\n".into_response()),
+        Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The control loop did not answer within 5 s")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Reason;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_never_answers_is_given_up() {
+        let (asks, mut loop_end) = mpsc::channel(1);
+        let question = |reply| Ask::Command { command: Command::Settings, origin: Origin::Http, reply };
+        let start = tokio::time::Instant::now();
+        let problem = ask(&asks, COMMAND_DEADLINE, question).await.expect_err("no answer").into_response();
+        assert_eq!((problem.status(), start.elapsed()), (StatusCode::GATEWAY_TIMEOUT, COMMAND_DEADLINE));
+        // Its queue is full now: that counts as well.
+        let problem = ask(&asks, COMMAND_DEADLINE, question).await.expect_err("no answer").into_response();
+        assert_eq!(problem.status(), StatusCode::GATEWAY_TIMEOUT);
+        // It takes the question and drops it, or has ended.
+        let dropped = tokio::join!(ask(&asks, COMMAND_DEADLINE, question), async {
+            while let Some(ask) = loop_end.recv().await {
+                drop(ask);
+                loop_end.close();
+            }
+        });
+        assert_eq!(dropped.0.expect_err("lost").into_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let ended = ask(&asks, COMMAND_DEADLINE, question).await.expect_err("lost").into_response();
+        assert_eq!(ended.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn each_reason_has_its_status_code() {
+        for (reason, code) in [
+            (Reason::UnknownCommand, 404),
+            (Reason::WrongArguments, 422),
+            (Reason::ConfirmationNeeded, 409),
+            (Reason::WrongState, 409),
+            (Reason::NotAcknowledged, 502),
+            (Reason::TimedOut, 504),
+            (Reason::NotSupported, 501),
+            (Reason::Internal, 500),
+        ] {
+            assert_eq!(Answer::failed(reason, "x").into_response().status().as_u16(), code);
+        }
+        assert_eq!(Answer::done().into_response().status().as_u16(), 200);
+    }
+}

@@ -1,0 +1,80 @@
+//! Errors as problem documents (RFC 9457).
+
+use crate::command::{Answer, Reason};
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// An error answer.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    detail: String,
+    reason: Option<Reason>,
+    field: Option<String>,
+}
+
+impl Problem {
+    /// A problem of HTTP itself.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), reason: None, field: None }
+    }
+
+    /// The loop that does the work did not answer: busy, or ending.
+    pub fn no_answer() -> Self {
+        Self {
+            reason: Some(Reason::TimedOut),
+            ..Self::new(StatusCode::GATEWAY_TIMEOUT, "The box did not answer in time; see /healthz")
+        }
+    }
+
+    /// The answer was lost on the way.
+    pub fn lost() -> Self {
+        Self { reason: Some(Reason::Internal), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The answer was lost") }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        // about:blank: the status code says what kind of problem it is, `reason` is for programs (RFC 9457 4.2.1, 3.2).
+        let mut document = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        if let Some(reason) = self.reason {
+            document["reason"] = json!(reason);
+        }
+        if let Some(field) = self.field {
+            document["field"] = json!(field);
+        }
+        let mut response = (self.status, document.to_string()).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        match self {
+            Answer::Successful { .. } => axum::Json(self).into_response(),
+            Answer::Failed { reason, text, field } => {
+                let status = match reason {
+                    Reason::UnknownCommand => StatusCode::NOT_FOUND,
+                    Reason::WrongArguments => StatusCode::UNPROCESSABLE_ENTITY,
+                    Reason::ConfirmationNeeded | Reason::WrongState => StatusCode::CONFLICT,
+                    // The ingest is the server behind this one.
+                    Reason::NotAcknowledged => StatusCode::BAD_GATEWAY,
+                    Reason::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+                    Reason::NotSupported => StatusCode::NOT_IMPLEMENTED,
+                    Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                Problem { status, detail: text, reason: Some(reason), field }.into_response()
+            }
+        }
+    }
+}

@@ -1,0 +1,494 @@
+//! From a plan to a GStreamer launch description (pure; needs no GStreamer).
+//!
+//! The worker builds its pipeline from these very arguments, so what `fieldcastd plan` prints is what runs, but for its
+//! end: pasted into gst-launch-1.0 it writes a Matroska file. It holds no secrets: a plan has none.
+
+use super::{AudioPlan, AudioSource, Plan, VideoPlan, VideoSource};
+use crate::{
+    board::{BitrateUnit, Encoder, Through},
+    settings::{Codec, Latency},
+    units::{BitRate, Mode, Rate},
+};
+use std::collections::BTreeMap;
+
+/// AAC encoders in order of preference. voaacenc comes first: avenc_aac costs 37 MiB, as it loads libav (measured).
+pub const AAC_ENCODERS: [&str; 2] = ["voaacenc", "avenc_aac"];
+
+/// What a described pipeline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// The worker: nothing is encoded until its valve opens, and access units go to an application sink.
+    Worker,
+    /// gst-launch-1.0: encodes at once, into a Matroska file in the working directory.
+    Paste,
+}
+
+/// The plan as text that pastes into gst-launch-1.0, with its first encoder.
+pub fn describe(plan: &Plan) -> String {
+    let line = match plan {
+        Plan::Video(plan) => match plan.encoders.iter().find(|encoder| encoder.codec == plan.codec) {
+            Some(encoder) => video(plan, encoder, Use::Paste),
+            None => {
+                // Still a line that runs: capture alone.
+                let mut line = Line::default();
+                line.capture(plan, "I420", plan.mode);
+                line.element("fakesink", &[]);
+                line.0
+            }
+        },
+        Plan::Audio(plan) => audio(plan, AAC_ENCODERS[0], Use::Paste),
+    };
+    line.iter().map(|argument| quoted(argument)).collect::<Vec<_>>().join(" ")
+}
+
+/// The arguments of gst-launch-1.0 for the video pipeline with `encoder`. Elements that the worker talks to are called
+/// `source`, `air` (the valve), `encoder` and `units` (the sink).
+pub fn video(plan: &VideoPlan, encoder: &Encoder, purpose: Use) -> Vec<String> {
+    let out = encoder.fit(plan.mode);
+    let (media, parser, stream) = match encoder.codec {
+        Codec::H264 => ("video/x-h264", "h264parse", "avc"),
+        Codec::Hevc => ("video/x-h265", "h265parse", "hvc1"),
+    };
+    let level = encoder.level.as_ref().map(|level| format!(",level=(string){level}")).unwrap_or_default();
+    let mut line = Line::default();
+    line.capture(plan, &encoder.format, out);
+    line.valve(purpose);
+    line.conversion(plan, &encoder.format, out);
+    line.encoder(plan, encoder);
+    line.caps(format!("{media},profile={}{level}", encoder.profile));
+    line.element(parser, &[]);
+    line.caps(format!("{media},stream-format={stream},alignment=au"));
+    line.end(purpose, "video");
+    line.0
+}
+
+/// The colour matrix that goes out, limited range: BT.709 from 720 lines up, BT.601 below, which is what players assume
+/// of a stream that says nothing.
+fn colour(mode: Mode) -> &'static str {
+    if mode.height >= 720 { "bt709" } else { "bt601" }
+}
+
+fn raw_caps(format: &str, mode: Mode) -> String {
+    format!("video/x-raw,format={format},width={},height={},pixel-aspect-ratio=1/1", mode.width, mode.height)
+}
+
+/// The arguments of gst-launch-1.0: elements with their properties, and caps, `!` between them.
+#[derive(Default)]
+struct Line(Vec<String>);
+
+impl Line {
+    fn link(&mut self) {
+        if !self.0.is_empty() {
+            self.0.push("!".into());
+        }
+    }
+
+    fn element(&mut self, name: &str, properties: &[(&str, &str)]) {
+        self.link();
+        self.0.push(name.into());
+        self.0.extend(properties.iter().map(|(key, value)| format!("{key}={value}")));
+    }
+
+    fn element_of(&mut self, name: &str, properties: &BTreeMap<String, String>) {
+        let pairs: Vec<(&str, &str)> = properties.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        self.element(name, &pairs);
+    }
+
+    fn caps(&mut self, caps: impl Into<String>) {
+        self.link();
+        self.0.push(caps.into());
+    }
+
+    fn capture(&mut self, plan: &VideoPlan, format: &str, out: Mode) {
+        match &plan.source {
+            VideoSource::Test => {
+                self.element("videotestsrc", &[("name", "source"), ("is-live", "true")]);
+                // The counter is drawn into a plane of luma alone.
+                let format = if has_luma_plane(format) { format } else { "I420" };
+                let Rate { num, den } = out.rate;
+                self.caps(format!("{},framerate={num}/{den},colorimetry={}", raw_caps(format, out), colour(out)));
+            }
+            VideoSource::V4l2 { device, format, mode, hdmi } => {
+                self.element("v4l2src", &[("name", "source"), ("device", &device.to_string_lossy())]);
+                // An HDMI receiver's rate comes from its pixel clock: some odd fraction near the nominal one.
+                let rate = if *hdmi { String::new() } else { format!(",framerate={}", about(mode.picture_rate())) };
+                let kind = match format.as_deref() {
+                    Some("MJPG" | "JPEG") => "image/jpeg".into(),
+                    Some(code) => {
+                        gst_format(code).map_or("video/x-raw".into(), |name| format!("video/x-raw,format={name}"))
+                    }
+                    None => "video/x-raw".into(),
+                };
+                self.caps(format!("{kind},width={},height={}{rate}", mode.width, mode.height));
+            }
+        }
+    }
+
+    fn valve(&mut self, purpose: Use) {
+        let drop = if purpose == Use::Worker { "true" } else { "false" };
+        self.element("valve", &[("name", "air"), ("drop", drop)]);
+    }
+
+    /// From what is captured to what the encoder takes.
+    fn conversion(&mut self, plan: &VideoPlan, format: &str, out: Mode) {
+        let VideoSource::V4l2 { format: captured, mode, hdmi, .. } = &plan.source else {
+            if !has_luma_plane(format) {
+                self.element("videoconvertscale", &[]);
+                self.caps(raw_caps(format, out));
+            }
+            return;
+        };
+        if matches!(captured.as_deref(), Some("MJPG" | "JPEG")) {
+            self.element("jpegdec", &[]);
+        }
+        let mut rate = mode.rate;
+        if mode.interlaced {
+            // Both fields become pictures only where so many are wanted.
+            let all = out.rate.hz() > mode.picture_rate().hz();
+            self.element("deinterlace", &[("mode", "interlaced"), ("fields", if all { "all" } else { "top" })]);
+            rate = if all { mode.rate } else { mode.picture_rate() };
+        }
+        // A receiver's pictures come at their nominal rate and stay as they are; a camera's rate falls in the dark.
+        let steady = *hdmi && rate == out.rate;
+        // Pictures are dropped before they cost a conversion, and repeated after it.
+        let fewer = out.rate.hz() <= rate.hz();
+        if !steady && fewer {
+            self.retime(out.rate);
+        }
+        let same_shape = u64::from(mode.width) * u64::from(out.height) == u64::from(mode.height) * u64::from(out.width);
+        match &plan.converter {
+            // Hardware scalers draw no borders.
+            Some(converter) if same_shape => {
+                self.element_of(&converter.element, &converter.properties);
+                self.caps(raw_caps(format, out));
+            }
+            _ => {
+                self.element("videoconvertscale", &[("add-borders", "true")]);
+                self.caps(format!("{},colorimetry={},interlace-mode=progressive", raw_caps(format, out), colour(out)));
+            }
+        }
+        if !steady && !fewer {
+            self.retime(out.rate);
+        }
+        // Capture and conversion run beside the encoder; when that falls behind, pictures are lost here and not in the
+        // driver, which has few buffers.
+        self.element(
+            "queue",
+            &[("max-size-buffers", "3"), ("max-size-bytes", "0"), ("max-size-time", "0"), ("leaky", "downstream")],
+        );
+    }
+
+    /// Makes the rate exactly `rate`. The first picture is not repeated back to the clock's zero, nor the one that ends a
+    /// gap into that gap: the timeline holds the last picture there.
+    fn retime(&mut self, rate: Rate) {
+        self.element("videorate", &[("skip-to-first", "true"), ("max-duplication-time", "500000000")]);
+        self.caps(format!("video/x-raw,framerate={}/{}", rate.num, rate.den));
+    }
+
+    fn encoder(&mut self, plan: &VideoPlan, encoder: &Encoder) {
+        let defaults = element_defaults(&encoder.element, plan.latency);
+        let mut properties: BTreeMap<String, String> =
+            defaults.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        properties.extend(encoder.properties.clone());
+        let mut controls = encoder.controls.clone();
+        for (name, through, value) in [
+            (&encoder.bitrate.name, encoder.bitrate.through, bitrate_value(encoder, plan.bitrate)),
+            (&encoder.interval.name, encoder.interval.through, u64::from(plan.keyframe_interval)),
+        ] {
+            match through {
+                Through::Property => drop(properties.insert(name.clone(), value.to_string())),
+                Through::V4l2Control => drop(controls.insert(name.clone(), value.cast_signed())),
+            }
+        }
+        if !controls.is_empty() {
+            let list: String = controls.iter().map(|(name, value)| format!(",{name}={value}")).collect();
+            properties.insert("extra-controls".into(), format!("controls{list}"));
+        }
+        properties.insert("name".into(), "encoder".into());
+        self.element_of(&encoder.element, &properties);
+    }
+
+    fn end(&mut self, purpose: Use, track: &str) {
+        match purpose {
+            Use::Worker => self.element("appsink", &[("name", "units"), ("sync", "false")]),
+            Use::Paste => {
+                self.element("matroskamux", &[("streamable", "true")]);
+                self.element("filesink", &[("location", &format!("fieldcast-{track}.mkv"))]);
+            }
+        }
+    }
+}
+
+/// Whether the format starts with a plane of luma alone, 8 bits a sample.
+fn has_luma_plane(format: &str) -> bool {
+    matches!(format, "I420" | "YV12" | "NV12" | "NV21")
+}
+
+/// Rates within 0.2 % of `rate`: some cameras say 30 and some 29.97 of the same thing.
+fn about(rate: Rate) -> String {
+    let (num, den) = (u64::from(rate.num), u64::from(rate.den) * 1000);
+    format!("[{}/{den},{}/{den}]", num * 998, num * 1002)
+}
+
+/// GStreamer's name of a V4L2 pixel format (gstv4l2object.c); none: one that only the driver can choose.
+fn gst_format(fourcc: &str) -> Option<&'static str> {
+    Some(match fourcc {
+        "UYVY" => "UYVY",
+        "YUYV" => "YUY2",
+        "YVYU" => "YVYU",
+        "NV12" | "NM12" => "NV12",
+        "NV21" | "NM21" => "NV21",
+        "NV16" | "NM16" => "NV16",
+        "NV24" => "NV24",
+        "YU12" | "YM12" => "I420",
+        "YV12" | "YM21" => "YV12",
+        "RGB3" => "RGB",
+        "BGR3" => "BGR",
+        "XR24" | "BGR4" => "BGRx",
+        "GREY" => "GRAY8",
+        _ => return None,
+    })
+}
+
+/// What every board wants of an element: no B-frames, closed GOPs of fixed length, constant bitrate, parameter sets
+/// only where the parser puts them. A board's own properties go over these.
+fn element_defaults(element: &str, latency: Latency) -> &'static [(&'static str, &'static str)] {
+    match (element, latency) {
+        // `cabac=true` has to be said: the preset ultrafast turns CABAC off unless it is.
+        ("x264enc", Latency::Low) => &[
+            ("aud", "false"),
+            ("bframes", "0"),
+            ("cabac", "true"),
+            ("option-string", "scenecut=0"),
+            ("tune", "zerolatency"),
+        ],
+        ("x264enc", Latency::Normal) => {
+            &[("aud", "false"), ("bframes", "0"), ("cabac", "true"), ("option-string", "scenecut=0")]
+        }
+        ("x265enc", Latency::Low) => &[("option-string", "open-gop=0:scenecut=0:bframes=0"), ("tune", "zerolatency")],
+        ("x265enc", Latency::Normal) => &[("option-string", "open-gop=0:scenecut=0:bframes=0")],
+        ("openh264enc", _) => &[("rate-control", "bitrate"), ("scene-change-detection", "false")],
+        _ => &[],
+    }
+}
+
+/// `bitrate` as the encoder counts it, never below what it survives.
+pub fn bitrate_value(encoder: &Encoder, bitrate: BitRate) -> u64 {
+    let bits = bitrate.max(encoder.min_bitrate.unwrap_or(bitrate)).bits();
+    match encoder.bitrate.unit {
+        BitrateUnit::Bit => bits,
+        BitrateUnit::Kilobit => (bits / 1000).max(1),
+    }
+}
+
+/// The arguments of gst-launch-1.0 for the sound pipeline with the AAC encoder `encoder`; names as in [`video`].
+pub fn audio(plan: &AudioPlan, encoder: &str, purpose: Use) -> Vec<String> {
+    const RAW: &str = "audio/x-raw,format=S16LE,rate=48000,channels=2,layout=interleaved";
+    let mut line = Line::default();
+    match &plan.source {
+        AudioSource::Test => {
+            let source = [("name", "source"), ("is-live", "true"), ("samplesperbuffer", "480")];
+            let ticks = [("wave", "ticks"), ("freq", "1000"), ("sine-periods-per-tick", "100"), ("volume", "0.25")];
+            // The worker draws its beeps itself, at the whole seconds of its clock.
+            let wave = if purpose == Use::Worker { &[("wave", "silence")][..] } else { &ticks };
+            line.element("audiotestsrc", &[&source, wave].concat());
+        }
+        AudioSource::Alsa(device) => {
+            // Stamped by the pipeline's clock and not by its own: what is heard with a picture is not paced by the sound
+            // card. The worker takes jitter and drift out of these stamps.
+            let clock = [("provide-clock", "false"), ("slave-method", "re-timestamp")];
+            let sizes = [("buffer-time", "200000"), ("latency-time", "10000")];
+            line.element("alsasrc", &[&[("name", "source"), ("device", device)], &clock[..], &sizes].concat());
+            // In order of preference; alsasrc alone would choose 44.1 kHz.
+            line.caps("audio/x-raw,rate=48000,channels=2;audio/x-raw,rate=48000;audio/x-raw");
+            line.element("audioconvert", &[]);
+            line.element("audioresample", &[]);
+        }
+    }
+    line.caps(RAW);
+    if (plan.gain - 1.0).abs() > 1e-6 {
+        line.element("volume", &[("volume", &format!("{:.6}", plan.gain))]);
+    }
+    line.element("level", &[("name", "level"), ("interval", "100000000")]);
+    line.valve(purpose);
+    if encoder != "voaacenc" {
+        line.element("audioconvert", &[]);
+    }
+    line.element(encoder, &[("name", "encoder"), ("bitrate", &plan.bitrate.bits().to_string())]);
+    line.caps("audio/mpeg,mpegversion=4,stream-format=raw");
+    line.end(purpose, "audio");
+    line.0
+}
+
+/// The arguments of gst-launch-1.0 that make a JPEG, at most 640 pixels wide, of one picture of `width` x `height`: goes
+/// in at `picture`, comes out at `jpeg`.
+pub fn preview(compressed: bool, width: u32, height: u32) -> Vec<String> {
+    let shown = width.clamp(1, 640);
+    let lines = (u64::from(height) * u64::from(shown) / u64::from(width.max(1))).max(1);
+    let mut line = Line::default();
+    line.element("appsrc", &[("name", "picture")]);
+    if compressed {
+        line.element("jpegdec", &[]);
+    }
+    line.element("videoconvertscale", &[]);
+    line.caps(format!("video/x-raw,width={shown},height={lines},pixel-aspect-ratio=1/1"));
+    line.element("jpegenc", &[("quality", "75")]);
+    line.element("appsink", &[("name", "jpeg"), ("sync", "false")]);
+    line.0
+}
+
+/// One argument as a shell reads it.
+fn quoted(argument: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
+    if argument == "!" || !argument.is_empty() && argument.chars().all(plain) {
+        return argument.into();
+    }
+    format!("'{}'", argument.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::{BitrateControl, Converter, IntervalControl, KeyframeControl};
+
+    fn encoder(element: &str, through: Through) -> Encoder {
+        let control = |name: &str| name.to_string();
+        Encoder {
+            element: element.into(),
+            codec: Codec::H264,
+            hardware: through == Through::V4l2Control,
+            bitrate: BitrateControl { name: control("bitrate"), unit: BitrateUnit::Kilobit, through, live: true },
+            keyframe: KeyframeControl::Event,
+            properties: BTreeMap::new(),
+            controls: BTreeMap::new(),
+            interval: IntervalControl { name: control("interval"), through },
+            profile: "main".into(),
+            level: None,
+            format: "I420".into(),
+            align: crate::board::Align::default(),
+            min_rate: None,
+            min_bitrate: None,
+        }
+    }
+
+    fn plan(source: VideoSource, mode: &str) -> VideoPlan {
+        VideoPlan {
+            source,
+            mode: mode.parse().expect("a mode"),
+            codec: Codec::H264,
+            encoders: vec![encoder("x264enc", Through::Property)],
+            converter: None,
+            bitrate: BitRate::new(4_000_000),
+            keyframe_interval: 60,
+            latency: Latency::Low,
+        }
+    }
+
+    fn receiver(mode: &str) -> VideoSource {
+        let mode = mode.parse().expect("a mode");
+        VideoSource::V4l2 { device: "/dev/video0".into(), format: Some("UYVY".into()), mode, hdmi: true }
+    }
+
+    fn camera(format: &str, mode: &str) -> VideoSource {
+        let mode = mode.parse().expect("a mode");
+        VideoSource::V4l2 { device: "/dev/video0".into(), format: Some(format.into()), mode, hdmi: false }
+    }
+
+    fn text(plan: &VideoPlan) -> String {
+        describe(&Plan::Video(plan.clone()))
+    }
+
+    #[test]
+    fn the_test_picture_needs_no_conversion() {
+        assert_eq!(
+            text(&plan(VideoSource::Test, "720p30")),
+            "videotestsrc name=source is-live=true ! \
+             video/x-raw,format=I420,width=1280,height=720,pixel-aspect-ratio=1/1,framerate=30/1,colorimetry=bt709 ! \
+             valve name=air drop=false ! \
+             x264enc aud=false bframes=0 bitrate=4000 cabac=true interval=60 name=encoder option-string=scenecut=0 \
+             tune=zerolatency ! video/x-h264,profile=main ! h264parse ! \
+             video/x-h264,stream-format=avc,alignment=au ! matroskamux streamable=true ! \
+             filesink location=fieldcast-video.mkv"
+        );
+    }
+
+    #[test]
+    fn pictures_are_dropped_before_the_conversion_and_repeated_after_it() {
+        let order = |input: &str, output: &str| {
+            let text = text(&plan(receiver(input), output));
+            (text.find("videorate"), text.find("videoconvertscale").expect("a conversion"))
+        };
+        assert_eq!(order("720p30", "720p30").0, None);
+        let (rate, scale) = order("1080p60", "720p30");
+        assert!(rate.is_some_and(|rate| rate < scale));
+        let (rate, scale) = order("1080p25", "720p50");
+        assert!(rate.is_some_and(|rate| rate > scale));
+        // A camera says 30 and gives 7.5 in the dark.
+        assert!(text(&plan(camera("YUYV", "720p30"), "720p30")).contains("videorate"));
+    }
+
+    #[test]
+    fn fields_become_pictures_as_they_are_wanted() {
+        let text = |output| text(&plan(receiver("1080i50"), output));
+        assert!(text("720p25").contains("fields=top") && !text("720p25").contains("videorate"));
+        assert!(text("720p50").contains("fields=all") && !text("720p50").contains("videorate"));
+        assert!(text("720p30").contains("fields=all") && text("720p30").contains("videorate"));
+    }
+
+    #[test]
+    fn a_hardware_converter_scales_but_draws_no_borders() {
+        let converter = Some(Converter { element: "v4l2convert".into(), properties: BTreeMap::new() });
+        let wide = VideoPlan { converter: converter.clone(), ..plan(receiver("1080p60"), "720p60") };
+        assert!(text(&wide).contains("v4l2convert") && !text(&wide).contains("videoconvertscale"));
+        let narrow = VideoPlan { converter, ..plan(receiver("1024x768p60"), "720p60") };
+        assert!(!text(&narrow).contains("v4l2convert") && text(&narrow).contains("add-borders=true"));
+    }
+
+    #[test]
+    fn cameras_are_asked_for_a_rate_and_jpeg_is_decoded() {
+        let text = text(&plan(camera("MJPG", "1080p30"), "540p30"));
+        assert!(
+            text.contains("'image/jpeg,width=1920,height=1080,framerate=[29940/1000,30060/1000]' ! valve"),
+            "{text}"
+        );
+        assert!(text.find("valve") < text.find("jpegdec"), "off air nothing is decoded: {text}");
+        assert!(text.contains("colorimetry=bt601"), "{text}");
+    }
+
+    #[test]
+    fn encoders_get_what_they_survive() {
+        let mut odd = encoder("v4l2h264enc", Through::V4l2Control);
+        odd.controls.insert("repeat_sequence_header".into(), 1);
+        (odd.level, odd.align, odd.min_rate) =
+            (Some("4".into()), crate::board::Align { width: 16, height: 16 }, Some(9));
+        odd.min_bitrate = Some(BitRate::new(200_000));
+        let plan =
+            VideoPlan { encoders: vec![odd], bitrate: BitRate::new(64_000), ..plan(receiver("1080p60"), "1080p5") };
+        let text = text(&plan);
+        assert!(text.contains("extra-controls=controls,bitrate=200,interval=60,repeat_sequence_header=1"), "{text}");
+        assert!(text.contains("width=1920,height=1072") && text.contains("framerate=9/1"), "{text}");
+        assert!(text.contains("'video/x-h264,profile=main,level=(string)4'"), "{text}");
+    }
+
+    #[test]
+    fn a_codec_without_encoder_still_gives_a_line_that_runs() {
+        assert!(text(&VideoPlan { codec: Codec::Hevc, ..plan(VideoSource::Test, "720p30") }).ends_with("! fakesink"));
+    }
+
+    #[test]
+    fn shells_read_each_argument_as_one() {
+        assert_eq!(quoted("device=hw:CARD=vivid"), "device=hw:CARD=vivid");
+        assert_eq!(quoted("it's [1,2];"), r"'it'\''s [1,2];'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn sound_prefers_what_the_program_has() {
+        let plan = |source, gain| AudioPlan { source, bitrate: BitRate::new(128_000), gain, delay: 0 };
+        let text = describe(&Plan::Audio(plan(AudioSource::Alsa("hw:CARD=vivid".into()), 0.5)));
+        assert!(text.contains("device=hw:CARD=vivid provide-clock=false"), "{text}");
+        assert!(text.contains("volume volume=0.500000 ! level"), "{text}");
+        assert!(text.contains("voaacenc name=encoder bitrate=128000"), "{text}");
+        assert!(!describe(&Plan::Audio(plan(AudioSource::Test, 1.0))).contains("volume volume"));
+    }
+}

@@ -1,0 +1,120 @@
+//! Captured sound in the worker: what comes in, whether it is sound at all, and when it was captured.
+
+use super::{
+    AudioSource, FailureKind,
+    drift::{self, Drift},
+    iec61937::Detector,
+    link::Link,
+    testcard,
+};
+use gst::prelude::*;
+use gstreamer as gst;
+use gstreamer_audio as gst_audio;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// Bytes of one 16-bit stereo sample.
+const FRAME: usize = 4;
+
+/// Puts the source's sound on the clock (a beep for the test source) before it reaches the valve at `air`.
+pub fn attach(kind: &AudioSource, source: &gst::Pad, air: &gst::Pad, link: &Arc<Link>) {
+    match kind {
+        AudioSource::Test => {
+            source.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+                if let Some(buffer) = info.buffer_mut() {
+                    let time = buffer.pts().map_or(0, gst::ClockTime::nseconds);
+                    let buffer = buffer.make_mut();
+                    // The source says that it is silent, and others would believe it.
+                    buffer.unset_flags(gst::BufferFlags::GAP);
+                    if let Ok(mut map) = buffer.map_writable() {
+                        testcard::beep(&mut map, time);
+                    }
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+        AudioSource::Alsa(_) => {
+            let stamp = Arc::new(AtomicU64::new(0));
+            watch(source, stamp.clone(), link.clone());
+            steady(air, stamp);
+        }
+    }
+}
+
+/// Keeps the stamp of what comes in, and refuses compressed sound.
+fn watch(source: &gst::Pad, stamp: Arc<AtomicU64>, link: Arc<Link>) {
+    // A probe is called by one thread at a time, but its type does not say so.
+    let state = Mutex::new((Detector::default(), None));
+    source.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
+        if let Some(pts) = buffer.pts() {
+            stamp.store(pts.nseconds(), Ordering::Relaxed);
+        }
+        let Ok(mut state) = state.lock() else { return gst::PadProbeReturn::Ok };
+        let (detector, format) = &mut *state;
+        // alsasrc fixes its format before the first sample and keeps it.
+        let (width, upper) = *format.get_or_insert_with(|| info_of(pad).map_or((0, 0), |info| words(&info)));
+        if width > 0
+            && let Ok(map) = buffer.map_readable()
+            && detector.take(&map, width, upper)
+        {
+            link.fail(FailureKind::NotPcm, "bursts of IEC 61937 among the samples");
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Gives each block of 48 kHz stereo the time that the drift correction says, and the length.
+fn steady(air: &gst::Pad, stamp: Arc<AtomicU64>) {
+    let drift = Mutex::new(Drift::default());
+    air.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let (Some(buffer), Ok(mut drift)) = (info.buffer_mut(), drift.lock()) else { return gst::PadProbeReturn::Ok };
+        let samples = buffer.size() / FRAME;
+        // The stamp of this very block, as it came in: what is between gives one block for one, in the same thread.
+        // (audioresample would count its stamps by the card's idea of time.)
+        let step = drift.take(stamp.load(Ordering::Relaxed), samples);
+        if step.samples != samples {
+            let stretched = buffer.map_readable().map(|map| drift::stretch(&map, step.samples));
+            if let Ok(stretched) = stretched {
+                *buffer = gst::Buffer::from_mut_slice(stretched);
+            }
+        }
+        let buffer = buffer.make_mut();
+        buffer.set_pts(gst::ClockTime::from_nseconds(step.time));
+        buffer.set_dts(None);
+        buffer.set_duration(gst::ClockTime::from_nseconds(step.samples as u64 * 1_000_000_000 / 48_000));
+        // The card's count of samples is not ours any more.
+        buffer.set_offset(gst::format::Buffers::OFFSET_NONE);
+        buffer.set_offset_end(gst::format::Buffers::OFFSET_NONE);
+        if step.gap {
+            buffer.set_flags(gst::BufferFlags::DISCONT);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// What is done to the sound that `source` gives, for people; none: nothing.
+pub fn note(source: &gst::Pad) -> Option<String> {
+    let info = info_of(source)?;
+    match info.channels() {
+        1 => Some("mono on both channels".into()),
+        2 => None,
+        6 => Some("5.1 mixed down to stereo".into()),
+        8 => Some("7.1 mixed down to stereo".into()),
+        channels => Some(format!("{channels} channels mixed down to stereo")),
+    }
+}
+
+fn info_of(pad: &gst::Pad) -> Option<gst_audio::AudioInfo> {
+    let caps = pad.current_caps()?;
+    gst_audio::AudioInfo::from_caps(&caps).ok()
+}
+
+/// Bytes of a sample, and where in them its upper 16 bits are; zeros: not whole numbers, little endian.
+fn words(info: &gst_audio::AudioInfo) -> (usize, usize) {
+    let format = info.format_info();
+    let (width, depth) = (format.width() as usize / 8, format.depth() as usize / 8);
+    if format.is_integer() && format.is_little_endian() && depth >= 2 { (width, depth - 2) } else { (0, 0) }
+}

@@ -1,0 +1,158 @@
+//! From a Source of the settings to a delivery, a preflight or a measured table of its ingests.
+
+use super::{
+    Cause, IngestUrl, MediaInfo, Report, Target,
+    preflight::{Preflight, Step, preflight},
+    probe::{Measured, measure, nearest},
+    services::{self, Region},
+    source::{Ingest, ingest},
+    task::{self, Order},
+    trust::Trust,
+};
+use crate::{
+    access_unit::AccessUnit,
+    settings::{Output, Source},
+};
+use serde_json::{Value, json};
+use std::{env, path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// A key file that cannot be read, or a service of which no ingest answers, is tried again after this.
+const AGAIN: Duration = Duration::from_secs(3);
+
+/// Delivers to `source` until told to stop: [`task::run`] after the key was read and the ingest chosen.
+pub async fn deliver(
+    source: Source,
+    media: MediaInfo,
+    trust: Arc<Trust>,
+    mut input: mpsc::Receiver<Arc<AccessUnit>>,
+    mut orders: mpsc::Receiver<Order>,
+    mut report: impl FnMut(Report),
+) {
+    let mut wait = Duration::ZERO;
+    let target = loop {
+        let found = tokio::select! {
+            biased;
+            order = orders.recv() => match order {
+                Some(Order::NetworkChanged) => Err(None),
+                Some(Order::Stop) | None => return report(Report::Closed),
+            },
+            // Media of a time without a connection is nobody's.
+            () = discard(&mut input) => return report(Report::Closed),
+            found = async { tokio::time::sleep(wait).await; target(&source, &media, &trust).await } => found.map_err(Some),
+        };
+        wait = match found {
+            Ok((region, target)) => {
+                region.into_iter().for_each(|region| report(Report::Region(region)));
+                break target;
+            }
+            Err(Some(cause)) => {
+                report(Report::Failed { cause, retry_in: AGAIN });
+                AGAIN
+            }
+            Err(None) => Duration::ZERO,
+        };
+    };
+    task::run(target, trust, input, orders, report).await;
+}
+
+/// Reads and drops until the sender is gone.
+async fn discard(input: &mut mpsc::Receiver<Arc<AccessUnit>>) {
+    while input.recv().await.is_some() {}
+}
+
+/// Reads the key, and chooses the ingest where the Source leaves that open; also gives the region.
+///
+/// # Errors
+/// [`Cause::Source`], [`Cause::KeyFile`], or why none of the service's ingests was reached.
+pub async fn target(source: &Source, media: &MediaInfo, trust: &Arc<Trust>) -> Result<(Option<String>, Target), Cause> {
+    let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let key = source.stream_key(credentials.as_deref()).map_err(Cause::KeyFile)?.key;
+    let (region, url) = match ingest(source).map_err(|error| Cause::Source(error.to_string()))? {
+        Ingest::Fixed(region, url) => (region, url),
+        Ingest::Nearest(regions) => closest(&measure(regions, trust).await)?,
+    };
+    Ok((region, Target { url, key, media: media.clone() }))
+}
+
+fn closest(table: &[Measured]) -> Result<(Option<String>, IngestUrl), Cause> {
+    let reached = nearest(table).map(|region| (Some(region.name.clone()), region.url.clone()));
+    reached.ok_or_else(|| table.iter().find_map(|row| row.result.clone().err()).unwrap_or(Cause::NoNetwork))
+}
+
+/// What of `output` is beyond the documented limits of the Source's service, for people.
+pub fn warnings(source: &Source, output: &Output) -> Vec<String> {
+    let service = match ingest(source) {
+        Ok(Ingest::Fixed(_, url)) => services::service_of(&url),
+        Ok(Ingest::Nearest(_)) => source.service.as_deref().and_then(services::service),
+        Err(_) => None,
+    };
+    service.map(|service| service.warnings(output)).unwrap_or_default()
+}
+
+/// Whether this Source would take the push now, step by step.
+///
+/// # Errors
+/// As [`target`].
+pub async fn try_out(source: &Source, media: &MediaInfo, trust: &Arc<Trust>) -> Result<Preflight, Cause> {
+    let (_, target) = target(source, media, trust).await?;
+    Ok(preflight(&target, trust).await)
+}
+
+/// The ingests of the Source's service, nearest first.
+///
+/// # Errors
+/// For people: the Source has one ingest only.
+pub async fn table(source: &Source, trust: &Arc<Trust>) -> Result<Vec<Measured>, String> {
+    let service = source.service.as_deref().and_then(services::service);
+    let regions: &[Region] = service.map_or(&[], |service| &service.regions);
+    match regions {
+        [] => Err("This Source has a URL of its own, so its region is fixed".into()),
+        regions => Ok(measure(regions, trust).await),
+    }
+}
+
+/// A preflight as every surface gives it.
+pub fn preflight_document(done: &Preflight) -> Value {
+    let steps: Vec<Value> = done
+        .checks
+        .iter()
+        .map(|check| {
+            let step = match check.step {
+                Step::Stage(stage) => stage.text(),
+                Step::Upload => "upload",
+            };
+            let cause = check.result.as_ref().err();
+            json!({
+                "step": step,
+                "passed": cause.is_none(),
+                "took-ms": check.took.as_millis() as u64,
+                "cause": cause.map(Cause::code),
+                "text": cause.map(Cause::text),
+                "advice": cause.map(Cause::advice),
+            })
+        })
+        .collect();
+    json!({
+        "passed": done.passed(),
+        "steps": steps,
+        "upload": done.upload.map(|rate| rate.bits()),
+        "needed": done.needed.bits(),
+        "suggestion": done.suggestion(),
+    })
+}
+
+/// A table of ingests as every surface gives it.
+pub fn regions_document(table: &[Measured]) -> Value {
+    let rows = table.iter().map(|row| {
+        json!({
+            "region": row.region.name,
+            "place": row.region.place,
+            "url": row.region.url.to_string(),
+            "connect-ms": row.result.as_ref().ok().map(|time| time.as_secs_f64() * 1e3),
+            "cause": row.result.as_ref().err().map(Cause::code),
+            "text": row.result.as_ref().err().map(Cause::text),
+        })
+    });
+    rows.collect()
+}

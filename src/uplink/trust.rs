@@ -1,0 +1,101 @@
+//! Whose certificates are believed, and at what time they are judged.
+
+use super::Cause;
+use crate::sys;
+use rustls::{
+    CertificateError, ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    time_provider::TimeProvider,
+};
+use std::{io, sync::Arc, time::Duration};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// When this program was built, seconds since 1970: `SOURCE_DATE_EPOCH` where it was set (reproducible-builds.org).
+const BUILD_TIME: &str = env!("FIELDCAST_BUILD_TIME");
+/// What rustls may keep of outgoing media; the queue that matters is ours.
+const BUFFER: usize = 16 * 1024;
+
+/// The authorities and the clock by which ingests are judged. Made once; keeps TLS sessions for quick reconnects.
+pub struct Trust {
+    /// None where nobody can be trusted, as on a system without authorities.
+    config: Option<Arc<ClientConfig>>,
+}
+
+impl Trust {
+    /// The system's authorities (or those in the file that `SSL_CERT_FILE` names). Reads files: takes some milliseconds.
+    ///
+    /// `saved` is the last calendar time that the box saved, since 1970: a box without a clock battery starts in 1970,
+    /// where no certificate is valid yet, so certificates are judged at the latest of clock, build time and `saved`. What
+    /// that gives away is small: a certificate that has expired since passes until the clock is set.
+    pub fn load(saved: Duration) -> Self {
+        let native = rustls_native_certs::load_native_certs();
+        for error in &native.errors {
+            tracing::warn!(%error, "certificate authorities");
+        }
+        Self::in_authorities(native.certs, saved)
+    }
+
+    /// Only these authorities.
+    pub fn in_authorities(authorities: impl IntoIterator<Item = CertificateDer<'static>>, saved: Duration) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(authorities);
+        let empty = roots.is_empty();
+        let build = Duration::from_secs(BUILD_TIME.parse().unwrap_or(0));
+        let clock = Arc::new(Clock { floor: saved.max(build) });
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_details(provider, clock)
+            .with_safe_default_protocol_versions()
+            .map(|builder| Arc::new(builder.with_root_certificates(roots).with_no_client_auth()));
+        Self { config: config.ok().filter(|_| !empty) }
+    }
+
+    /// The TLS handshake with `host` on a connected socket.
+    ///
+    /// # Errors
+    /// [`Cause::Certificate`], [`Cause::Tls`], or [`Cause::Closed`].
+    pub async fn handshake(&self, host: &str, tcp: TcpStream) -> Result<TlsStream<TcpStream>, Cause> {
+        let config = self.config.clone().ok_or_else(|| Cause::Certificate("authorities are missing".into()))?;
+        let name = ServerName::try_from(host.trim_end_matches('.').to_owned()).map_err(|_| Cause::NameNotFound)?;
+        let connector = TlsConnector::from(config);
+        let connected = connector.connect_with(name, tcp, |tls| tls.set_buffer_limit(Some(BUFFER))).await;
+        connected.map_err(|error| cause(&error))
+    }
+}
+
+/// The time at which certificates are judged.
+#[derive(Debug)]
+struct Clock {
+    floor: Duration,
+}
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(sys::wall().max(self.floor)))
+    }
+}
+
+fn cause(error: &io::Error) -> Cause {
+    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+        return match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Cause::Tls,
+            _ => Cause::Closed(Some(super::Stage::Tls)),
+        };
+    };
+    match error {
+        rustls::Error::InvalidCertificate(error) => Cause::Certificate(
+            match error {
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet",
+                CertificateError::UnknownIssuer => "is from an unknown authority",
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                    "is for another name"
+                }
+                CertificateError::Revoked => "was revoked",
+                _ => "is not valid",
+            }
+            .into(),
+        ),
+        _ => Cause::Tls,
+    }
+}

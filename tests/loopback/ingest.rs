@@ -1,0 +1,79 @@
+//! What an ingest's operator could know of a push: nginx-rtmp's recordings, its HLS and its log.
+
+use crate::support::Nginx;
+use std::path::PathBuf;
+
+/// An nginx-rtmp that keeps a recording of each publish and serves HLS.
+pub struct Ingest {
+    pub nginx: Nginx,
+    hls: tempfile::TempDir,
+}
+
+impl Ingest {
+    /// Starts it on a free port.
+    pub fn start() -> Self {
+        let hls = tempfile::tempdir().expect("a folder");
+        let folder = hls.path().display();
+        let options = "hls_fragment 2s; hls_playlist_length 10m; hls_cleanup off;";
+        let nginx = Nginx::start_with(&format!("record_unique on; hls on; hls_path {folder}; {options}"), "");
+        Self { nginx, hls }
+    }
+
+    /// `rtmp://…/live`
+    pub fn url(&self) -> String {
+        self.nginx.url()
+    }
+
+    fn log(&self) -> String {
+        self.nginx.log()
+    }
+
+    /// How often `key` was published so far, each over a connection of its own.
+    pub fn publishes(&self, key: &str) -> usize {
+        self.log().matches(&format!("publish: name='{key}'")).count()
+    }
+
+    /// How each publish of `key` that is over ended: true when the encoder deleted its stream before it disconnected.
+    pub fn endings(&self, key: &str) -> Vec<bool> {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let connection = |line: &str| line.split_whitespace().find(|word| word.starts_with('*')).map(str::to_owned);
+        let publishes = lines.iter().filter(|line| line.contains(&format!("publish: name='{key}'")));
+        let ending = |id: String| {
+            let own = lines.iter().filter(|line| connection(line).as_ref() == Some(&id));
+            // nginx deletes the stream of a lost connection too, after it has seen that it is lost.
+            let end = own.filter(|line| line.contains("deleteStream") || line.contains("disconnect")).copied().next();
+            end.map(|line| line.contains("deleteStream"))
+        };
+        publishes.filter_map(|line| connection(line).and_then(ending)).collect()
+    }
+
+    /// The recordings of `key`, one for each publish, oldest first.
+    pub fn recordings(&self, key: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.nginx.folder()).expect("the recordings");
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        let of_key = |file: &PathBuf| {
+            let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            stem.rsplit_once('-').is_some_and(|(name, _)| name == key)
+        };
+        files.retain(of_key);
+        files.sort();
+        files
+    }
+
+    /// The HLS playlist of `key`, marked as complete: a player of a live one would wait for more.
+    pub fn playlist(&self, key: &str) -> PathBuf {
+        let playlist = self.hls.path().join(format!("{key}.m3u8"));
+        let text = std::fs::read_to_string(&playlist).expect("a playlist");
+        std::fs::write(&playlist, text + "#EXT-X-ENDLIST\n").expect("written");
+        playlist
+    }
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the ingest's log:\n{}", self.log());
+        }
+    }
+}
