@@ -112,14 +112,17 @@ impl Line {
                 self.element("v4l2src", &[("name", "source"), ("device", &device.to_string_lossy())]);
                 // An HDMI receiver's rate comes from its pixel clock: some odd fraction near the nominal one.
                 let rate = if *hdmi { String::new() } else { format!(",framerate={}", about(mode.picture_rate())) };
-                let kind = match format.as_deref() {
-                    Some("MJPG" | "JPEG") => "image/jpeg".into(),
-                    Some(code) => {
-                        gst_format(code).map_or("video/x-raw".into(), |name| format!("video/x-raw,format={name}"))
+                let rest = format!(",width={},height={}{rate}", mode.width, mode.height);
+                let pixels =
+                    format.as_deref().and_then(gst_format).map_or(String::new(), |name| format!(",format={name}"));
+                self.caps(match format.as_deref() {
+                    Some("MJPG" | "JPEG") => format!("image/jpeg{rest}"),
+                    // Fields come woven into pictures, or one by one.
+                    _ if mode.interlaced => {
+                        format!("video/x-raw{pixels}{rest};video/x-raw(format:Interlaced){pixels}{rest}")
                     }
-                    None => "video/x-raw".into(),
-                };
-                self.caps(format!("{kind},width={},height={}{rate}", mode.width, mode.height));
+                    _ => format!("video/x-raw{pixels}{rest}"),
+                });
             }
         }
     }
@@ -145,7 +148,7 @@ impl Line {
         if mode.interlaced {
             // Both fields become pictures only where so many are wanted.
             let all = out.rate.hz() > mode.picture_rate().hz();
-            self.element("deinterlace", &[("mode", "interlaced"), ("fields", if all { "all" } else { "top" })]);
+            self.element("deinterlace", &[("fields", if all { "all" } else { "top" })]);
             rate = if all { mode.rate } else { mode.picture_rate() };
         }
         // A receiver's pictures come at their nominal rate and stay as they are; a camera's rate falls in the dark.
@@ -186,10 +189,8 @@ impl Line {
     }
 
     fn encoder(&mut self, plan: &VideoPlan, encoder: &Encoder) {
-        let defaults = element_defaults(&encoder.element, plan.latency);
-        let mut properties: BTreeMap<String, String> =
-            defaults.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        properties.extend(encoder.properties.clone());
+        let mut properties = encoder.properties.clone();
+        properties.extend(tuning(&encoder.element, plan.latency));
         let mut controls = encoder.controls.clone();
         for (name, through, value) in [
             (&encoder.bitrate.name, encoder.bitrate.through, bitrate_value(encoder, plan.bitrate)),
@@ -250,26 +251,10 @@ fn gst_format(fourcc: &str) -> Option<&'static str> {
     })
 }
 
-/// What every board wants of an element: no B-frames, closed GOPs of fixed length, constant bitrate, parameter sets
-/// only where the parser puts them. A board's own properties go over these.
-fn element_defaults(element: &str, latency: Latency) -> &'static [(&'static str, &'static str)] {
-    match (element, latency) {
-        // `cabac=true` has to be said: the preset ultrafast turns CABAC off unless it is.
-        ("x264enc", Latency::Low) => &[
-            ("aud", "false"),
-            ("bframes", "0"),
-            ("cabac", "true"),
-            ("option-string", "scenecut=0"),
-            ("tune", "zerolatency"),
-        ],
-        ("x264enc", Latency::Normal) => {
-            &[("aud", "false"), ("bframes", "0"), ("cabac", "true"), ("option-string", "scenecut=0")]
-        }
-        ("x265enc", Latency::Low) => &[("option-string", "open-gop=0:scenecut=0:bframes=0"), ("tune", "zerolatency")],
-        ("x265enc", Latency::Normal) => &[("option-string", "open-gop=0:scenecut=0:bframes=0")],
-        ("openh264enc", _) => &[("rate-control", "bitrate"), ("scene-change-detection", "false")],
-        _ => &[],
-    }
+/// What an encoder is told for a latency, beyond what its board tells it.
+fn tuning(element: &str, latency: Latency) -> Option<(String, String)> {
+    let software = matches!(element, "x264enc" | "x265enc");
+    (software && latency == Latency::Low).then(|| ("tune".into(), "zerolatency".into()))
 }
 
 /// `bitrate` as the encoder counts it, never below what it survives.
@@ -349,7 +334,7 @@ fn quoted(argument: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::{BitrateControl, Converter, IntervalControl, KeyframeControl};
+    use crate::board::{Align, BitrateControl, Converter, IntervalControl, KeyframeControl};
 
     fn encoder(element: &str, through: Through) -> Encoder {
         let control = |name: &str| name.to_string();
@@ -365,7 +350,7 @@ mod tests {
             profile: "main".into(),
             level: None,
             format: "I420".into(),
-            align: crate::board::Align::default(),
+            align: Align::default(),
             min_rate: None,
             min_bitrate: None,
         }
@@ -405,8 +390,7 @@ mod tests {
             "videotestsrc name=source is-live=true ! \
              video/x-raw,format=I420,width=1280,height=720,pixel-aspect-ratio=1/1,framerate=30/1,colorimetry=bt709 ! \
              valve name=air drop=false ! \
-             x264enc aud=false bframes=0 bitrate=4000 cabac=true interval=60 name=encoder option-string=scenecut=0 \
-             tune=zerolatency ! video/x-h264,profile=main ! h264parse ! \
+             x264enc bitrate=4000 interval=60 name=encoder tune=zerolatency ! video/x-h264,profile=main ! h264parse ! \
              video/x-h264,stream-format=avc,alignment=au ! matroskamux streamable=true ! \
              filesink location=fieldcast-video.mkv"
         );
@@ -459,8 +443,7 @@ mod tests {
     fn encoders_get_what_they_survive() {
         let mut odd = encoder("v4l2h264enc", Through::V4l2Control);
         odd.controls.insert("repeat_sequence_header".into(), 1);
-        (odd.level, odd.align, odd.min_rate) =
-            (Some("4".into()), crate::board::Align { width: 16, height: 16 }, Some(9));
+        (odd.level, odd.align, odd.min_rate) = (Some("4".into()), Align { width: 16, height: 16 }, Some(9));
         odd.min_bitrate = Some(BitRate::new(200_000));
         let plan =
             VideoPlan { encoders: vec![odd], bitrate: BitRate::new(64_000), ..plan(receiver("1080p60"), "1080p5") };

@@ -124,7 +124,6 @@ impl Pipeline {
 /// A pipeline that is built, and its elements that have names.
 struct Parts {
     pipeline: gst::Pipeline,
-    source: gst::Element,
     source_pad: gst::Pad,
     air: gst::Element,
     encoder: gst::Element,
@@ -139,11 +138,10 @@ impl Parts {
             failure(kind, format!("{error}: {}", arguments.join(" ")))
         })?;
         let named = |name: &str| pipeline.by_name(name).ok_or_else(incomplete);
-        let source = named("source")?;
-        let source_pad = source.static_pad("src").ok_or_else(incomplete)?;
+        let source_pad = named("source")?.static_pad("src").ok_or_else(incomplete)?;
         let (air, encoder) = (named("air")?, named("encoder")?);
         let units = named("units")?.downcast::<gst_app::AppSink>().map_err(|_| incomplete())?;
-        Ok(Self { pipeline, source, source_pad, air, encoder, units })
+        Ok(Self { pipeline, source_pad, air, encoder, units })
     }
 
     fn start(

@@ -33,7 +33,9 @@ fn converted(format: &str, mode: &str, caps: &str, out: &str) -> Vec<Picture> {
     let mut plan = VideoPlan { source, mode: out, ..video("x264enc", "720p30") };
     plan.bitrate = fieldcast::units::BitRate::new(8_000_000);
     let line = launch::describe(&Plan::Video(plan));
-    let encode = if format == "MJPG" { "! jpegenc quality=95" } else { "" };
+    // videotestsrc makes limited range whatever its caps say: full range comes from RGB.
+    let jpeg = "! videoconvert ! video/x-raw,format=I420,colorimetry=1:4:0:0 ! jpegenc quality=95";
+    let encode = if format == "MJPG" { jpeg } else { "! identity" };
     let played = format!("videotestsrc num-buffers=40 pattern=smpte100 ! '{caps}' {encode}");
     let line = line.replace("v4l2src name=source device=/dev/video0", &played).replace("leaky=downstream", "leaky=no");
     assert!(line.contains("videotestsrc"), "{line}");
@@ -95,7 +97,7 @@ fn a_wide_picture_gets_borders_above_and_below() {
 
 #[test]
 fn jpeg_of_full_range_becomes_limited_range() {
-    let caps = "video/x-raw,format=I420,width=640,height=360,framerate=30/1,colorimetry=1:4:0:0";
+    let caps = "video/x-raw,format=RGB,width=640,height=360,framerate=30/1";
     let pictures = converted("MJPG", "640x360p30", caps, "1280x720p30");
     check_bars(&pictures[20], 0.0, 1.0, 0.3);
 }

@@ -2,13 +2,13 @@
 
 use fieldcast::{
     access_unit::{AccessUnit, CodecConfig},
-    board::{Align, BitrateControl, BitrateUnit, Encoder, IntervalControl, KeyframeControl, Through},
+    board::{Board, Encoder},
     control::WorkerId,
     media::{
         AudioPlan, AudioSource, Order, Plan, Report, Started, VideoPlan, VideoSource,
         supervisor::{self, Message, Said, Worker},
     },
-    settings::{Codec, Latency},
+    settings::Latency,
     sys,
     units::{BitRate, Time},
 };
@@ -107,29 +107,12 @@ impl Rig {
     }
 }
 
+/// An encoder as the desk's board has it; one that it has not is called so instead of its first.
 pub fn encoder(element: &str) -> Encoder {
-    let (codec, unit, interval, profile) = match element {
-        "x265enc" => (Codec::Hevc, BitrateUnit::Kilobit, "key-int-max", "main"),
-        "openh264enc" => (Codec::H264, BitrateUnit::Bit, "gop-size", "constrained-baseline"),
-        _ => (Codec::H264, BitrateUnit::Kilobit, "key-int-max", "main"),
-    };
-    let preset = ("speed-preset".to_string(), "ultrafast".to_string());
-    Encoder {
-        element: element.into(),
-        codec,
-        hardware: false,
-        bitrate: BitrateControl { name: "bitrate".into(), unit, through: Through::Property, live: true },
-        keyframe: KeyframeControl::Event,
-        properties: if element == "openh264enc" { [].into() } else { [preset].into() },
-        controls: [].into(),
-        interval: IntervalControl { name: interval.into(), through: Through::Property },
-        profile: profile.into(),
-        level: None,
-        format: "I420".into(),
-        align: Align::default(),
-        min_rate: None,
-        min_bitrate: None,
-    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("boards/desktop.toml");
+    let board = Board::load(&file).expect("a board");
+    let known = board.encoders.iter().find(|encoder| encoder.element == element).cloned();
+    known.unwrap_or_else(|| Encoder { element: element.into(), ..board.encoders[0].clone() })
 }
 
 pub fn video(element: &str, mode: &str) -> VideoPlan {

@@ -61,7 +61,7 @@ async fn beeps_of(binary: &Path, encoder: &str, delay: i64) -> Vec<(f64, f64)> {
     }
     assert!(units.iter().all(|unit| unit.key && unit.track == Track::Audio));
     assert_eq!(*units[0].config, CodecConfig::Aac(AAC_CONFIG.to_vec().into()));
-    let whole = beeps(&units).into_iter().filter(|(start, end)| (start - end).abs() < 20.0).collect::<Vec<_>>();
+    let whole = beeps(&units).into_iter().filter(|(start, end)| (start - end).abs() < 8.0).collect::<Vec<_>>();
     assert!(whole.len() >= 2, "{whole:?}");
     whole
 }
