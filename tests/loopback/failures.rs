@@ -88,7 +88,7 @@ fn an_ingest_that_restarts_gets_the_stream_back() {
     let files = ingest.recordings("restart");
     let file = files.last().expect("a recording");
     let recording = Recording::read(file, 30.0).expect("readable");
-    assert_eq!(recording.flaws(), []);
+    assert_eq!(recording.losses(), []);
     assert!(recording.pictures[0].key, "it begins where decoding can begin");
 }
 

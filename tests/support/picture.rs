@@ -142,6 +142,11 @@ impl Recording {
         flaws
     }
 
+    /// The flaws that no load on the machine excuses: a picture that is stamped late is not among them.
+    pub fn losses(&self) -> Vec<Flaw> {
+        self.flaws().into_iter().filter(|flaw| !matches!(flaw, Flaw::Pace { .. })).collect()
+    }
+
     /// The longest time between two pictures, ms.
     pub fn longest_gap(&self) -> f64 {
         self.pictures.windows(2).map(|pair| pair[1].time - pair[0].time).fold(0.0, f64::max)
