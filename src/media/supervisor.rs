@@ -184,7 +184,7 @@ impl Keeper {
 
     /// Takes the next report out of what was read. False: what comes is no report.
     fn next_report(&mut self) -> bool {
-        match self.reader.next() {
+        match self.reader.take() {
             Ok(report) => self.held = report,
             Err(error) => {
                 tracing::error!(worker = self.id.0, "media worker: {error}");

@@ -148,10 +148,10 @@ fn wrong_commands_are_refused_with_the_reason() {
         let text = answer.to_string();
         assert!(got == code && text.contains(says), "{name}: {got} {text}");
     };
-    refused("begin", json!({}), 404, "begin");
+    refused("begin", json!({}), 404, "unknown-command");
     refused("start", json!({"sources": ["Spare"]}), 422, "Main");
     refused("start", json!({"source": "Main"}), 422, "sources");
-    refused("start", json!([]), 422, "");
+    refused("start", json!([]), 422, "object");
     refused("set", json!({"output.bitrate-maxx": "1 Mbit/s"}), 422, "bitrate-max");
     refused("set", json!({"output.bitrate-max": "1 MB"}), 422, "Mbit/s");
     refused("input", json!({"device": "hdmi"}), 422, "camera");
