@@ -58,7 +58,7 @@ fn go_puts_hdmi_on_air_and_sigterm_ends_it_cleanly() {
 
     // The cable is pulled, and put back.
     guest.run("v4l2-ctl -d /dev/video0 --set-ctrl=dv_timings_signal_mode=1");
-    guest.wait_for_status("the pulled cable is seen", |s| s["input"]["signal"] == "no-signal");
+    guest.wait_for_status("the pulled cable is seen", |s| s["input"]["signal"] == "no-cable");
     guest.run("v4l2-ctl -d /dev/video0 --set-ctrl=dv_timings_signal_mode=0");
     guest.wait_for_status("the picture is back", |s| {
         s["input"]["signal"] == "locked" && s["phase"] == "on-air" && s["program"]["showing"] == "live"
@@ -100,6 +100,33 @@ fn after_a_power_cut_it_is_on_air_again() {
     let after = ingest.recording().expect("a recording");
     assert_ne!(before.as_ref(), Some(&after));
     check_pictures(&after, 2 * RATE);
+}
+
+/// The tests of tests/vivid.rs, in the box: HDMI, camera and buttons against a real kernel.
+#[test]
+fn capture_and_buttons_follow_a_real_kernel() {
+    let Some(_machine) = the_machine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let built = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cross/arm64")).arg("vivid").output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let program = String::from_utf8(built.stdout).unwrap();
+    let drive = format!("file={},format=raw,if=none,id=tests,readonly=on", program.trim());
+    let disk = ["-drive", &drive, "-device", "virtio-blk-pci,drive=tests,serial=tests"];
+    // Nobody is pushed to.
+    let mut guest = Guest::boot_with(folder.path(), 1935, "never", &disk);
+    guest.wait_until("the daemon is ready", BOOT, |guest| guest.unit("ActiveState") == "active");
+    guest.run("systemctl stop fieldcastd && modprobe -r vivid && modprobe uinput");
+    // A second device, which is a webcam.
+    guest.run("modprobe vivid n_devs=2 node_types=0x1,0x1 num_inputs=1,1 input_types=0x3,0x0 && udevadm settle");
+    guest.run("cp /dev/disk/by-id/virtio-tests /run/vivid && chmod +x /run/vivid");
+    let log = "--property=StandardOutput=file:/run/vivid.log --property=StandardError=file:/run/vivid.log";
+    guest.run(&format!("systemd-run --unit=vivid {log} /run/vivid --ignored --test-threads=1"));
+    guest.wait_until("the tests end", 8 * SOON, |guest| {
+        let state = guest.run("systemctl show --value --property=ActiveState vivid");
+        !state.starts_with("activ")
+    });
+    let log = guest.run("cat /run/vivid.log");
+    assert!(log.contains("test result: ok. 8 passed"), "{log}");
 }
 
 /// Checks that the first `count` pictures of a recording are vivid's 75 % colour bars with a running counter, and that all
@@ -211,9 +238,13 @@ struct Guest {
 impl Guest {
     /// Boots with the state that the last boot in this folder left behind.
     fn boot(folder: &Path, ingest: &Ingest, at_power_on: &str) -> Self {
+        Self::boot_with(folder, ingest.port, at_power_on, &[])
+    }
+
+    /// The same with more hardware, as options of QEMU.
+    fn boot_with(folder: &Path, port: u16, at_power_on: &str, hardware: &[&str]) -> Self {
         let folder = folder.join("box");
         fs::create_dir_all(&folder).unwrap();
-        let port = ingest.port;
         let settings = format!(
             r#"
 name = "Test box"
@@ -234,6 +265,7 @@ at-power-on = "{at_power_on}"
         let log = fs::File::create(folder.join("qemu.log")).unwrap();
         let mut qemu = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/qemu/box"))
             .arg(&folder)
+            .args(hardware)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

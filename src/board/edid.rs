@@ -13,6 +13,29 @@ impl Edid {
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// Whether `loaded` is this EDID, as a driver gives it back: it may have put in the physical address of its own place
+    /// among the HDMI devices (HDMI 1.4b 8.7) and mended the block's sum.
+    pub fn is(&self, loaded: &[u8]) -> bool {
+        let address = self.physical_address();
+        let ours = |at: usize| at % BLOCK != BLOCK - 1 && !address.is_some_and(|from| (from..from + 2).contains(&at));
+        let mut pairs = self.0.iter().zip(loaded).enumerate();
+        self.0.len() == loaded.len() && pairs.all(|(at, (one, other))| one == other || !ours(at))
+    }
+
+    /// Where the physical address is: in the HDMI block, which begins with the number 00-0C-03 of HDMI Licensing, of the
+    /// first CTA extension (CTA-861-G 7.5).
+    fn physical_address(&self) -> Option<usize> {
+        let extension = self.0.get(BLOCK..2 * BLOCK).filter(|extension| extension[0] == 2)?;
+        let mut at = 4;
+        while at + 4 < usize::from(extension[2]).min(BLOCK) {
+            if extension[at] >> 5 == 3 && extension[at + 1..at + 4] == [0x03, 0x0c, 0x00] {
+                return Some(BLOCK + at + 4);
+            }
+            at += usize::from(extension[at] & 31) + 1;
+        }
+        None
+    }
 }
 
 impl fmt::Debug for Edid {
@@ -83,6 +106,26 @@ mod tests {
         assert_eq!(from_hex(&hex(&smallest())), Ok(smallest()));
         let spaced = hex(&smallest()).replace("ff", " FF\n");
         assert_eq!(from_hex(&spaced), Ok(smallest()));
+    }
+
+    #[test]
+    fn a_driver_may_put_in_its_own_address() {
+        let mut bytes = smallest();
+        (bytes[126], bytes[127]) = (1, 5);
+        bytes.extend([0; BLOCK]);
+        bytes[BLOCK..BLOCK + 12].copy_from_slice(&[2, 3, 12, 0, 0x65, 0x03, 0x0c, 0x00, 0x10, 0x00, 0, 0x41]);
+        let edid = Edid(bytes.clone());
+        assert!(edid.is(&bytes));
+        (bytes[BLOCK + 8], bytes[BLOCK + 127]) = (0x21, 0x77);
+        assert!(edid.is(&bytes));
+        bytes[BLOCK + 3] = 0x40;
+        assert!(!edid.is(&bytes), "sound is announced");
+        assert!(!edid.is(&bytes[..BLOCK]));
+        assert!(!edid.is(&[]));
+        // An extension that claims more than there is.
+        let mut torn = smallest();
+        torn.extend([0x02, 3, 255, 0].into_iter().chain([0x1f; 124]));
+        assert_eq!(Edid(torn).physical_address(), None);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 
 use super::{
     Board, parse,
-    problem::{Problem, nearest},
+    problem::{LIKE, Problem},
 };
+use crate::settings::nearest;
 use std::{
     fmt,
     io::Read,
@@ -205,7 +206,7 @@ impl Board {
             return match files.iter().find(|file| parse::name_of(file) == wanted) {
                 Some(file) => Self::load(file),
                 None => {
-                    let nearest = nearest(wanted, known.iter().map(String::as_str)).map(String::from);
+                    let nearest = nearest(wanted, known.iter().map(String::as_str), LIKE).map(String::from);
                     Err(BoardError::Unknown { wanted: wanted.into(), nearest, known })
                 }
             };

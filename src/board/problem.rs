@@ -1,5 +1,6 @@
 //! What is wrong with a board file, and where: line and field of what the TOML reader or the checks refuse.
 
+use crate::settings::nearest;
 use std::ops::Range;
 use toml::{
     Spanned,
@@ -25,7 +26,7 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> Problem {
     let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
     if let [unknown, known @ ..] = quoted.as_slice()
         && message.starts_with("unknown field")
-        && let Some(nearest) = nearest(unknown, known.iter().copied())
+        && let Some(nearest) = nearest(unknown, known.iter().copied(), LIKE)
     {
         message = format!("unknown field `{unknown}`: did you mean `{nearest}`?");
     }
@@ -46,12 +47,8 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> Problem {
     Problem { line: start.map(|start| line_at(text, start)), field, text: message.chars().take(300).collect() }
 }
 
-/// The known word that `word` was probably meant to be.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let distances = known.into_iter().map(|known| (strsim::damerau_levenshtein(word, known), known));
-    let (distance, known) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= known.len().max(3) / 2).then_some(known)
-}
+/// How like a known word another one has to be to have been meant for it.
+pub(super) const LIKE: f64 = 0.4;
 
 fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1

@@ -95,9 +95,10 @@ impl<'a> Receiver<'a> {
         if let Some(edid) = &self.hdmi.edid {
             // On a capture node the pad is the input (V4L2 section 7.12), on a subdevice it is the connector's.
             let pad = if self.subdevice.is_some() { 0 } else { self.hdmi.input.unwrap_or(0) };
-            let (node, edid) = (self.timings_node(), edid.bytes());
-            if !node.edid(pad, edid.len() / 128).is_ok_and(|loaded| loaded == edid)
-                && let Err(error) = node.set_edid(pad, edid)
+            let (node, bytes) = (self.timings_node(), edid.bytes());
+            // Loading one looks like a new cable to the source.
+            if !node.edid(pad, bytes.len() / 128).is_ok_and(|loaded| edid.is(&loaded))
+                && let Err(error) = node.set_edid(pad, bytes)
             {
                 // Sources still send what they think is right.
                 tracing::warn!(node = %self.path.display(), %error, "the EDID cannot be loaded");

@@ -59,11 +59,14 @@ struct Teller {
 
 impl Teller {
     fn tell(&mut self, signal: Signal) {
-        if self.last.as_ref() != Some(&signal) {
-            tracing::info!(input = self.input, ?signal, "signal");
-            self.watcher.tell(Event::Signal { input: self.input.clone(), signal: signal.clone() });
-            self.last = Some(signal);
+        if self.ended() || self.last.as_ref() == Some(&signal) {
+            return;
         }
+        let Signal { state, node, mode, format, protected } = &signal;
+        let mode = mode.map(|mode| mode.to_string()).unwrap_or_default();
+        tracing::info!(input = self.input, ?state, mode, ?format, ?node, protected, "signal");
+        self.watcher.tell(Event::Signal { input: self.input.clone(), signal: signal.clone() });
+        self.last = Some(signal);
     }
 
     /// The mode that was told last.

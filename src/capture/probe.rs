@@ -182,8 +182,12 @@ impl fmt::Display for Hardware {
                 let word = word.as_str().unwrap_or_default();
                 writeln!(f, "  signal  {word} {}", video.mode.as_deref().unwrap_or_default())?;
             }
-            for format in &video.formats {
-                writeln!(f, "  format  {}  {}", format.format, format.sizes.join(", "))?;
+            // Many formats come in the same sizes: one line for all of these.
+            let mut formats = video.formats.iter().collect::<Vec<_>>();
+            while let Some(Format { sizes, .. }) = formats.first().copied() {
+                let same = formats.iter().filter(|format| format.sizes == *sizes).map(|format| format.format.as_str());
+                writeln!(f, "  format  {}: {}", same.collect::<Vec<_>>().join(" "), sizes.join(", "))?;
+                formats.retain(|format| format.sizes != *sizes);
             }
         }
         for name in &self.subdevices {
@@ -222,7 +226,9 @@ mod tests {
                 }],
                 signal: Some(SignalState::Locked),
                 mode: Some("1280x720p60".into()),
-                formats: vec![Format { format: "YUYV".into(), sizes: vec!["1280x720 60/30".into()] }],
+                formats: ["YUYV", "NV12"]
+                    .map(|format| Format { format: format.into(), sizes: vec!["1280x720 60/30".into()] })
+                    .into(),
             }],
             subdevices: vec!["tc358743 10-000f".into()],
             sound: vec![sound::Card { number: 0, id: "tc358743".into(), name: "tc358743".into(), capture: vec![] }],
@@ -236,7 +242,7 @@ mod tests {
   path    /dev/v4l/by-path/platform-vivid.0-video-index0
   input   0 HDMI 000-0 (DV timings, selected)
   signal  locked 1280x720p60
-  format  YUYV  1280x720 60/30
+  format  YUYV NV12: 1280x720 60/30
 subdevice \"tc358743 10-000f\"
 sound card tc358743  \"tc358743\", cannot be recorded now
 ";

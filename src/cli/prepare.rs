@@ -31,7 +31,7 @@ pub(super) fn load(place: &Place, overrides: Overrides) -> Result<(Board, Layers
 /// Makes everything ready for the daemon; claims the state folder. Blocks on the disk.
 ///
 /// # Errors
-/// As [`check`](super::check), and [`WRONG`] for a state folder that cannot be used.
+/// As `check`, and [`WRONG`] for a state folder that cannot be used.
 fn prepare(place: &Place) -> Result<Start, Refusal> {
     // First without the state: a wrong settings file is told whatever the state is like, and leaves no trace there.
     load(place, Overrides::new())?;
@@ -47,7 +47,7 @@ fn prepare(place: &Place) -> Result<Start, Refusal> {
 /// `fieldcastd run`.
 ///
 /// # Errors
-/// As [`prepare`], and [`INTERNAL`] for what fails later.
+/// As `prepare`, and [`INTERNAL`] for what fails later.
 pub fn run(place: &Place) -> Result<Vec<u8>, Refusal> {
     let start = prepare(place)?;
     block_on(daemon::run(start))?.map_err(|error| Refusal { code: INTERNAL, text: format!("{error:#}") })?;

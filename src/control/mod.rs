@@ -1,7 +1,7 @@
 //! The decisions: an event and the time go in, effects come out. No clock, no thread, no socket in here.
 //!
 //! *Intent* is what the operator wants and survives a power cut; *facts* are what signals, workers and uplinks say. An event
-//! changes facts or intent, then [`Control::reconcile`] compares the two: it alone starts and stops things. Workers and
+//! changes facts or intent, then `Control::reconcile` compares the two: it alone starts and stops things. Workers and
 //! uplinks carry ids that are never used twice, so what an old one says changes nothing.
 
 pub mod button;

@@ -138,6 +138,8 @@ struct Daemon {
     done: mpsc::UnboundedSender<Done>,
     next_request: u64,
 
+    /// When control wants to be woken.
+    control_wake: Option<Time>,
     next_second: Time,
     watchdog: Option<(Duration, Time)>,
     sentence: String,
@@ -188,6 +190,7 @@ impl Daemon {
             viewers: Vec::new(),
             done,
             next_request: 0,
+            control_wake: None,
             next_second: now,
             watchdog: notify::watchdog_interval().map(|interval| (interval, now)),
             sentence: String::new(),
@@ -221,6 +224,7 @@ impl Daemon {
         for effect in effects {
             self.perform(effect);
         }
+        self.control_wake = self.control.next_wake(now.time);
         self.publish(now);
     }
 
@@ -317,7 +321,7 @@ impl Daemon {
         let now = sys::now();
         let wakes = [
             Some(self.next_second),
-            self.control.next_wake(now),
+            self.control_wake,
             self.timeline.as_ref().and_then(Timeline::next_wake),
             self.watchdog.map(|(_, next)| next),
         ];
@@ -344,7 +348,7 @@ impl Daemon {
             self.measure(now);
         }
         let showing = self.timeline.as_ref().and_then(|timeline| timeline.showing(now));
-        if second || showing != self.showing || self.control.next_wake(now - Duration::from_nanos(1)) <= Some(now) {
+        if second || showing != self.showing || self.control_wake.is_some_and(|wake| wake <= now) {
             self.showing = showing;
             self.handle(Event::Tick);
         }

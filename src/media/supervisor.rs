@@ -184,7 +184,7 @@ impl Keeper {
 
     /// Takes the next report out of what was read. False: what comes is no report.
     fn next_report(&mut self) -> bool {
-        match self.reader.next() {
+        match self.reader.take() {
             Ok(report) => {
                 if let Some(Report::Failed(failure)) = &report {
                     tracing::warn!(worker = self.id.0, "media worker failed ({:?}): {}", failure.kind, failure.text);

@@ -53,7 +53,7 @@ pub fn draw(luma: &mut [u8], width: usize, height: usize, stride: usize, time: u
         return;
     }
     let count = counter(time, rate);
-    let bits = 1 << 23 | count << 2 | count.count_ones() % 4;
+    let bits = 1 << 23 | count << 2 | (count.count_ones() % 4);
     for row in luma.chunks_mut(stride).take(cell_height) {
         for (cell, pixels) in row[..CELLS * cell_width].chunks_exact_mut(cell_width.max(1)).enumerate() {
             pixels.fill(if bits >> (CELLS - 1 - cell) & 1 == 1 { WHITE } else { BLACK });

@@ -167,7 +167,7 @@ impl Requests {
     ///
     /// # Errors
     /// When the bytes are no request.
-    pub fn next(&mut self) -> Result<Option<Request>, WireError> {
+    pub fn take(&mut self) -> Result<Option<Request>, WireError> {
         let Some((kind, payload)) = self.frames.next()? else { return Ok(None) };
         match kind {
             kind::PLAN => json(kind, &payload).map(|plan| Some(Request::Plan(plan))),
@@ -194,7 +194,7 @@ impl Reports {
     ///
     /// # Errors
     /// When the bytes are no report.
-    pub fn next(&mut self) -> Result<Option<Report>, WireError> {
+    pub fn take(&mut self) -> Result<Option<Report>, WireError> {
         while let Some((kind, payload)) = self.frames.next()? {
             if kind == kind::CONFIG {
                 let config = read_config(payload)?;
@@ -304,7 +304,7 @@ mod tests {
         for cut in cuts.iter().cycle() {
             let (piece, after) = rest.split_at((*cut).min(rest.len()));
             reader.buffer().extend_from_slice(piece);
-            while let Some(report) = reader.next()? {
+            while let Some(report) = reader.take()? {
                 read.push(report);
             }
             rest = after;
@@ -328,7 +328,7 @@ mod tests {
             let _ = read_all(&bytes, &[64]);
             let mut requests = Requests::default();
             requests.buffer().extend_from_slice(&bytes);
-            while let Ok(Some(_)) = requests.next() {}
+            while let Ok(Some(_)) = requests.take() {}
         }
 
         #[test]
@@ -366,9 +366,9 @@ mod tests {
             reader.buffer().extend_from_slice(&[byte]);
         }
         for one in sent {
-            assert_eq!(reader.next(), Ok(Some(one)));
+            assert_eq!(reader.take(), Ok(Some(one)));
         }
-        assert_eq!(reader.next(), Ok(None));
+        assert_eq!(reader.take(), Ok(None));
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Orders {
     /// Waits for the next request; none: the daemon closed the socket.
     fn next(&mut self) -> io::Result<Option<Request>> {
         loop {
-            match self.reader.next() {
+            match self.reader.take() {
                 Ok(Some(request)) => return Ok(Some(request)),
                 Ok(None) => {}
                 Err(error) => return Err(io::Error::other(error)),

@@ -160,7 +160,7 @@ impl Layers {
     }
 
     /// Changes settings, all or nothing: a value overrides the file's, null takes an override back. The file on disk is
-    /// left to the caller: [`Self::overrides_text`]. Also gives the changed keys, see [`effects`].
+    /// left to the caller: [`Self::overrides_text`]. Also gives the changed keys, see `effects`.
     ///
     /// # Errors
     /// The answer to give, naming the key that is wrong.

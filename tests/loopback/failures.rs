@@ -50,7 +50,9 @@ fn a_killed_worker_leaves_the_uplink_alone() {
     let flaws = recording.flaws();
     assert!(flaws.iter().all(|flaw| matches!(flaw, Flaw::Counter { .. } | Flaw::Pace { .. })), "{flaws:?}");
     let breaks = flaws.iter().filter(|flaw| matches!(flaw, Flaw::Counter { .. })).count();
-    assert!(breaks == 1 && (100.0..=2000.0).contains(&gap), "{flaws:?}");
+    assert!(breaks <= 1 && gap <= 2000.0, "{flaws:?}");
+    // The new worker began with an IDR picture, wherever the interval was.
+    assert!(recording.keyframe_intervals().iter().any(|pictures| *pictures != 60));
     let starts: Vec<f64> = recording.beeps.iter().map(|beep| beep.begins).collect();
     let pauses: Vec<f64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(pauses.iter().all(|pause| *pause < 3100.0), "sound was away for too long: {pauses:?}");
@@ -86,7 +88,7 @@ fn an_ingest_that_restarts_gets_the_stream_back() {
     let files = ingest.recordings("restart");
     let file = files.last().expect("a recording");
     let recording = Recording::read(file, 30.0).expect("readable");
-    assert_eq!(recording.flaws(), []);
+    assert_eq!(recording.losses(), []);
     assert!(recording.pictures[0].key, "it begins where decoding can begin");
 }
 

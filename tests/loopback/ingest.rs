@@ -65,7 +65,16 @@ impl Ingest {
     pub fn playlist(&self, key: &str) -> PathBuf {
         let playlist = self.hls.path().join(format!("{key}.m3u8"));
         let text = std::fs::read_to_string(&playlist).expect("a playlist");
-        std::fs::write(&playlist, text + "#EXT-X-ENDLIST\n").expect("written");
+        // nginx-rtmp takes the length of the last fragment without a sign: when the stream ends with sound that is older
+        // than the picture with which the fragment began, that is 2^64 / 90000 s and ffmpeg refuses the list.
+        let mended = text.lines().map(|line| match line.split_once(':') {
+            Some((tag @ ("#EXTINF" | "#EXT-X-TARGETDURATION"), value)) if value.len() > 12 => match tag {
+                "#EXTINF" => "#EXTINF:0.001,\n".to_owned(),
+                _ => "#EXT-X-TARGETDURATION:10\n".to_owned(),
+            },
+            _ => format!("{line}\n"),
+        });
+        std::fs::write(&playlist, mended.collect::<String>() + "#EXT-X-ENDLIST\n").expect("written");
         playlist
     }
 }

@@ -81,7 +81,7 @@ fn sighup_with_an_unrelated_change_leaves_the_push_alone() {
     daemon.succeed("stop", json!({"confirm": true}));
     assert_eq!(ingest.publishes("reload"), 1);
     let recording = Recording::read(&ingest.recordings("reload")[0], 30.0).expect("readable");
-    assert_eq!(recording.flaws(), []);
+    assert_eq!(recording.losses(), []);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_new_bitrate_is_taken_on_air() {
     daemon.succeed("stop", json!({"confirm": true}));
     assert_eq!(ingest.publishes("rate"), 1);
     let recording = Recording::read(&ingest.recordings("rate")[0], 30.0).expect("readable");
-    assert_eq!(recording.flaws(), []);
+    assert_eq!(recording.losses(), []);
     let end = recording.pictures.last().expect("a picture").time;
     let (before, after) = (recording.bitrate(1000.0, 5000.0), recording.bitrate(end - 4000.0, end));
     println!("{:.2} Mbit/s, then {:.2}", before / 1e6, after / 1e6);
@@ -148,10 +148,10 @@ fn wrong_commands_are_refused_with_the_reason() {
         let text = answer.to_string();
         assert!(got == code && text.contains(says), "{name}: {got} {text}");
     };
-    refused("begin", json!({}), 404, "begin");
+    refused("begin", json!({}), 404, "unknown-command");
     refused("start", json!({"sources": ["Spare"]}), 422, "Main");
     refused("start", json!({"source": "Main"}), 422, "sources");
-    refused("start", json!([]), 422, "");
+    refused("start", json!([]), 422, "object");
     refused("set", json!({"output.bitrate-maxx": "1 Mbit/s"}), 422, "bitrate-max");
     refused("set", json!({"output.bitrate-max": "1 MB"}), 422, "Mbit/s");
     refused("input", json!({"device": "hdmi"}), 422, "camera");

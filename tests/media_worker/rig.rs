@@ -96,11 +96,8 @@ impl Rig {
     /// All that it says until it is gone.
     pub async fn rest(&mut self) -> Vec<Report> {
         let mut reports = Vec::new();
-        loop {
-            match self.said().await {
-                Said::Report(report) => reports.push(report),
-                Said::Exited => break,
-            }
+        while let Said::Report(report) = self.said().await {
+            reports.push(report);
         }
         assert!(self.messages.recv().await.is_none(), "nothing comes after the end");
         reports
