@@ -74,3 +74,47 @@ fn jpeg(buffer: gst::Buffer, caps: &gst::Caps) -> Result<Bytes, Box<dyn std::err
             .map_err(|_| Box::<dyn std::error::Error + Send + Sync>::from("it cannot be read"))
     })?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One picture of a test source, as `launched` gives it, with its caps.
+    fn picture(launched: &str) -> (gst::Buffer, gst::Caps) {
+        gst::init().expect("GStreamer");
+        let arguments: Vec<String> =
+            format!("videotestsrc num-buffers=1 ! {launched} ! appsink name=out").split(' ').map(Into::into).collect();
+        let pipeline = crate::media::pipeline::parse(&arguments).expect("a pipeline");
+        let out = pipeline.by_name("out").and_then(|out| out.downcast::<gst_app::AppSink>().ok()).expect("a sink");
+        pipeline.set_state(gst::State::Playing).expect("it plays");
+        let sample = out.pull_sample().expect("a picture");
+        pipeline.set_state(gst::State::Null).expect("it ends");
+        (sample.buffer_owned().expect("a buffer"), sample.caps_owned().expect("caps"))
+    }
+
+    /// Width and height in a JPEG's frame header (ITU-T T.81 B.2.2).
+    fn size(jpeg: &[u8]) -> (u16, u16) {
+        let at = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a frame header");
+        let number = |at: usize| u16::from_be_bytes([jpeg[at], jpeg[at + 1]]);
+        (number(at + 7), number(at + 5))
+    }
+
+    #[test]
+    fn a_preview_is_at_most_640_wide_in_the_shape_of_its_picture() {
+        for (launched, wanted) in [
+            ("video/x-raw,format=UYVY,width=1366,height=768", (640, 359)),
+            ("video/x-raw,format=NV12,width=1920,height=1080", (640, 360)),
+            ("video/x-raw,format=BGRx,width=320,height=240", (320, 240)),
+            ("video/x-raw,format=I420,width=1280,height=960 ! jpegenc", (640, 480)),
+        ] {
+            let (buffer, caps) = picture(launched);
+            assert_eq!(jpeg(buffer, &caps).map(|jpeg| size(&jpeg)).map_err(|error| error.to_string()), Ok(wanted));
+        }
+    }
+
+    #[test]
+    fn what_is_no_picture_gives_an_error_in_time() {
+        let (_, caps) = picture("video/x-raw,format=I420,width=64,height=64 ! jpegenc");
+        assert!(jpeg(gst::Buffer::from_slice([0; 100]), &caps).is_err());
+    }
+}

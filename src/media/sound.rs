@@ -97,8 +97,11 @@ fn steady(air: &gst::Pad, stamp: Arc<AtomicU64>) {
 
 /// What is done to the sound that `source` gives, for people; none: nothing.
 pub fn note(source: &gst::Pad) -> Option<String> {
-    let info = info_of(source)?;
-    match info.channels() {
+    mix(info_of(source)?.channels())
+}
+
+fn mix(channels: u32) -> Option<String> {
+    match channels {
         1 => Some("mono on both channels".into()),
         2 => None,
         6 => Some("5.1 mixed down to stereo".into()),
@@ -117,4 +120,24 @@ fn words(info: &gst_audio::AudioInfo) -> (usize, usize) {
     let format = info.format_info();
     let (width, depth) = (format.width() as usize / 8, format.depth() as usize / 8);
     if format.is_integer() && format.is_little_endian() && depth >= 2 { (width, depth - 2) } else { (0, 0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_of_a_mix() {
+        assert_eq!(mix(2), None);
+        assert_eq!(mix(6).as_deref(), Some("5.1 mixed down to stereo"));
+        assert_eq!(mix(4).as_deref(), Some("4 channels mixed down to stereo"));
+    }
+
+    #[test]
+    fn the_upper_16_bits_of_a_sample_are_found() {
+        use gst_audio::AudioFormat::{F32le, S16be, S16le, S24le, S32le, S2432le, U8};
+        let words = |format| words(&gst_audio::AudioInfo::builder(format, 48_000, 2).build().expect("a format"));
+        assert_eq!([S16le, S24le, S2432le, S32le].map(words), [(2, 0), (3, 1), (4, 1), (4, 2)]);
+        assert_eq!([S16be, U8, F32le].map(words), [(0, 0); 3]);
+    }
 }

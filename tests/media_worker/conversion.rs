@@ -1,9 +1,9 @@
 //! The line that `describe` gives runs in gst-launch-1.0, with a test picture in the place of the camera; colours, shape
-//! and rate come out right.
+//! and rate come out right. The same for sound of many channels.
 
-use crate::rig::{run, video};
+use crate::rig::{audio, run, video};
 use fieldcast::{
-    media::{Plan, VideoPlan, VideoSource, launch},
+    media::{AudioSource, Plan, VideoPlan, VideoSource, launch},
     units::Mode,
 };
 use std::process::Command;
@@ -118,4 +118,29 @@ fn rates_are_converted_and_fields_become_pictures() {
     assert!(pictures.len().abs_diff(80) <= 2, "{} pictures of 80 fields", pictures.len());
     check_bars(&pictures[40], 0.0, 1.0, 0.3);
     assert!(converted("UYVY", "640x360i50", &fields, "640x360p25").len().abs_diff(40) <= 1);
+}
+
+#[test]
+fn surround_sound_is_mixed_down_with_its_centre_on_both_sides() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let line = launch::describe(&Plan::Audio(audio(AudioSource::Alsa("hw:CARD=hdmi".into()))));
+    // 5.1 at 44.1 kHz with sound in the centre alone.
+    let (source, rest) = line.split_once(" ! audioconvert").expect("a conversion");
+    assert!(source.starts_with("alsasrc"), "{source}");
+    let surround = "audiotestsrc num-buffers=50 volume=0.5 ! audio/x-raw,rate=44100,channels=1 ! \
+                    audioconvert mix-matrix='<<0.0>,<0.0>,<1.0>,<0.0>,<0.0>,<0.0>>' ! \
+                    'audio/x-raw,channels=6,channel-mask=(bitmask)0x3f'";
+    let launched = Command::new("sh")
+        .args(["-c", &format!("gst-launch-1.0 -q {surround} ! audioconvert{rest}")])
+        .current_dir(folder.path())
+        .output()
+        .expect("gst-launch-1.0");
+    assert!(launched.status.success(), "{line}: {}", String::from_utf8_lossy(&launched.stderr));
+    let file = folder.path().join("fieldcast-audio.mkv");
+    let samples = run("ffmpeg", &["-v", "error", "-i", file.to_str().expect("a path"), "-f", "s16le", "-"], &[]);
+    let peak = |channel: usize| {
+        let samples = samples.as_chunks::<4>().0.iter().skip(9000);
+        samples.map(|s| i16::from_le_bytes([s[channel], s[channel + 1]]).unsigned_abs()).max()
+    };
+    assert!(peak(0) > Some(2000) && peak(0).zip(peak(2)).is_some_and(|(left, right)| left.abs_diff(right) < 200));
 }
