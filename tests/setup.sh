@@ -16,7 +16,9 @@ demo="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-b
     gstreamer1.0-alsa gstreamer1.0-libav gstreamer1.0-tools nginx libnginx-mod-rtmp ffmpeg openssl curl"
 lint=""
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap"
-test="qemu-system-arm e2fsprogs kmod cpio python3 systemd"
+# The TLS front of an ingest, networks of our own, and the listener that reads HEVC.
+peers="stunnel4 iproute2 util-linux python3-venv"
+test="qemu-system-arm e2fsprogs kmod cpio python3 systemd $peers"
 
 # Rust: the one on PATH when it is recent enough, else Debian's own: bookworm follows Rust for its browsers, in packages
 # named -web.
