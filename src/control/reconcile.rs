@@ -111,7 +111,8 @@ impl Control {
             let missing: Vec<Source> = self
                 .wanted_sources()
                 .into_iter()
-                .filter(|source| !self.uplinks.iter().any(|up| up.closing.is_none() && up.source == **source))
+                // One that is ending still has the key: the ingest would refuse a second one with it.
+                .filter(|source| !self.uplinks.iter().any(|uplink| uplink.source == **source))
                 .cloned()
                 .collect();
             for source in missing {

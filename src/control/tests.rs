@@ -202,6 +202,16 @@ fn stop_needs_confirmation_and_is_answered_when_the_stream_has_ended() {
 }
 
 #[test]
+fn a_start_right_after_a_stop_waits_until_the_key_is_free() {
+    let (mut control, _, id) = on_air();
+    control.handle(command(2, Command::Stop { confirm: true }), at(600));
+    let effects = control.handle(command(3, Command::Start { sources: None }), at(650));
+    assert_eq!(opened(&effects), []);
+    let effects = control.handle(uplink(id, uplink::Report::Closed), at(800));
+    assert_eq!(opened(&effects).len(), 1);
+}
+
+#[test]
 fn go_is_held_not_tapped() {
     let mut control = core();
     control.handle(locked("hdmi"), at(0));
