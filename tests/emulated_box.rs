@@ -119,7 +119,7 @@ fn capture_and_buttons_follow_a_real_kernel() {
     let disk = ["-drive", &drive, "-device", "virtio-blk-pci,drive=tests,serial=tests"];
     // Nobody is pushed to.
     let mut guest = Guest::boot_with(folder.path(), 1935, "never", &disk);
-    guest.wait_until("the daemon is ready", BOOT, |guest| guest.unit("ActiveState") == "active");
+    guest.wait_until_ready();
     guest.run("systemctl stop fieldcastd && modprobe -r vivid && modprobe uinput");
     // A second device, which is a webcam.
     guest.run("modprobe vivid n_devs=2 node_types=0x1,0x1 num_inputs=1,1 input_types=0x3,0x0 && udevadm settle");
@@ -339,13 +339,17 @@ at-power-on = "{at_power_on}"
 
     /// Waits until systemd has the daemon's READY.
     fn wait_until_ready(&mut self) {
-        let deadline = Instant::now() + BOOT;
-        while self.unit("ActiveState") != "active" {
-            assert!(Instant::now() < deadline, "the daemon is not ready within {BOOT:?}");
-            sleep(Duration::from_millis(200));
-        }
+        self.wait_until("the daemon is ready", BOOT, |guest| guest.unit("ActiveState") == "active");
         let ready = self.unit("ActiveEnterTimestampMonotonic").parse().unwrap();
         report("kernel start to READY", Duration::from_micros(ready));
+    }
+
+    fn wait_until(&mut self, what: &str, within: Duration, mut holds: impl FnMut(&mut Self) -> bool) {
+        let deadline = Instant::now() + within;
+        while !holds(self) {
+            assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+            sleep(Duration::from_millis(200));
+        }
     }
 
     fn wait_for_status(&mut self, what: &str, holds: impl Fn(&Value) -> bool) {
