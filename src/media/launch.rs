@@ -281,8 +281,10 @@ pub fn audio(plan: &AudioPlan, encoder: &str, purpose: Use) -> Vec<String> {
         }
         AudioSource::Alsa(device) => {
             // Stamped by the pipeline's clock and not by its own: what is heard with a picture is not paced by the sound
-            // card. The worker takes jitter and drift out of these stamps.
-            let clock = [("provide-clock", "false"), ("slave-method", "re-timestamp")];
+            // card. The worker takes jitter and drift out of these stamps. A driver's own stamps may be of another clock
+            // (those of ALSA's pulse plug-in are calendar time).
+            let clock =
+                [("provide-clock", "false"), ("slave-method", "re-timestamp"), ("use-driver-timestamps", "false")];
             let sizes = [("buffer-time", "200000"), ("latency-time", "10000")];
             line.element("alsasrc", &[&[("name", "source"), ("device", device)], &clock[..], &sizes].concat());
             // In order of preference; alsasrc alone would choose 44.1 kHz.
