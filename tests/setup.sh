@@ -5,7 +5,7 @@
 #   tests/setup.sh demo     build, and what `make demo` runs: GStreamer's plugins, an ingest, a decoder
 #   tests/setup.sh lint     build, rustfmt and clippy
 #   tests/setup.sh arm64    build, and the cross compiler of `make arm64`
-#   tests/setup.sh test     all of these and the emulator
+#   tests/setup.sh test     all of these, the emulator and what else the tests talk to
 set -euo pipefail
 . "$(dirname "$0")/setup-cache.sh"
 
