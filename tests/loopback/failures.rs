@@ -1,6 +1,7 @@
 //! What breaks does not end the broadcast, and the status never says more than is true.
 
 use crate::{
+    beside_others,
     ingest::Ingest,
     seconds, settings,
     support::{
@@ -18,6 +19,7 @@ fn a_killed_worker_leaves_the_uplink_alone() {
     if !has_tools() {
         return;
     }
+    let _others = beside_others();
     let ingest = Ingest::start();
     let daemon = Daemon::start(&settings(&ingest.url(), "workers"));
     daemon.succeed("start", json!({}));
@@ -65,6 +67,7 @@ fn an_ingest_that_restarts_gets_the_stream_back() {
     if !has_tools() {
         return;
     }
+    let _others = beside_others();
     let mut ingest = Ingest::start();
     let daemon = Daemon::start(&settings(&ingest.url(), "restart"));
     daemon.succeed("start", json!({}));
@@ -97,6 +100,7 @@ fn an_ingest_that_hangs_is_not_on_air() {
     if !has_tools() {
         return;
     }
+    let _others = beside_others();
     let ingest = Ingest::start();
     let daemon = Daemon::start(&settings(&ingest.url(), "hang"));
     daemon.succeed("start", json!({}));
@@ -123,6 +127,7 @@ fn an_ingest_that_hangs_is_not_on_air() {
 
 #[test]
 fn a_killed_daemon_leaves_no_worker_behind() {
+    let _others = beside_others();
     let mut daemon = Daemon::start(&settings("rtmp://127.0.0.1:9/live", "orphans"));
     let workers = wait("both workers", seconds(5), || Some(daemon.workers()).filter(|workers| workers.len() == 2));
     daemon.signal("KILL");

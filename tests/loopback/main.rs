@@ -8,7 +8,22 @@ mod operator;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::time::Duration;
+use std::{
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Held by a test that others may run beside.
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by a test that judges the pace of pictures: the machine does nothing else.
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// `[[source]]` with its URL and key, and a small picture: what most tests need.
 fn settings(url: &str, key: &str) -> String {

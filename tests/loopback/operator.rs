@@ -1,7 +1,7 @@
 //! What the operator asks for is what happens, and is answered.
 
 use crate::{
-    SMALL,
+    SMALL, beside_others,
     ingest::Ingest,
     seconds, settings, source,
     support::{
@@ -19,6 +19,7 @@ fn stop_ends_the_stream_properly_within_a_second() {
     if !has_tools() {
         return;
     }
+    let _others = beside_others();
     let ingest = Ingest::start();
     let daemon = Daemon::start(&settings(&ingest.url(), "stop"));
     daemon.succeed("start", json!({}));
@@ -41,6 +42,7 @@ fn sigterm_ends_the_stream_and_the_process() {
     if !has_tools() {
         return;
     }
+    let _others = beside_others();
     let ingest = Ingest::start();
     let mut daemon = Daemon::start(&settings(&ingest.url(), "term"));
     daemon.succeed("start", json!({}));
@@ -61,6 +63,7 @@ fn sighup_with_an_unrelated_change_leaves_the_push_alone() {
     if !has_tools() {
         return;
     }
+    let _others = beside_others();
     let ingest = Ingest::start();
     let before = settings(&ingest.url(), "reload");
     let daemon = Daemon::start(&before);
@@ -89,6 +92,7 @@ fn a_new_bitrate_is_taken_on_air() {
     if !has_tools() {
         return;
     }
+    let _others = beside_others();
     let ingest = Ingest::start();
     let daemon = Daemon::start(&source("Main", &ingest.url(), "rate"));
     daemon.succeed("start", json!({}));
@@ -112,6 +116,7 @@ fn resume_puts_back_what_was_before_the_power_cut() {
     if !has_tools() {
         return;
     }
+    let _others = beside_others();
     let ingest = Ingest::start();
     let with = |policy: &str| settings(&ingest.url(), "power") + &format!("[push]\nat-power-on = \"{policy}\"\n");
     let mut daemon = Daemon::start(&with("resume"));
@@ -142,6 +147,7 @@ fn power_cut(daemon: &mut Daemon) {
 
 #[test]
 fn wrong_commands_are_refused_with_the_reason() {
+    let _others = beside_others();
     let daemon = Daemon::start(&settings("rtmp://127.0.0.1:9/live", "wrong"));
     let refused = |name: &str, arguments: serde_json::Value, code: u16, says: &str| {
         let (got, answer) = daemon.command(name, arguments);
@@ -166,6 +172,7 @@ fn wrong_commands_are_refused_with_the_reason() {
 
 #[test]
 fn start_without_a_source_or_a_picture_says_so() {
+    let _others = beside_others();
     let daemon = Daemon::start(SMALL);
     let (code, answer) = daemon.command("start", json!({}));
     assert_eq!((code, &answer["reason"]), (409, &json!("wrong-state")), "{answer}");
@@ -192,6 +199,7 @@ fn preflight_tells_whether_a_source_can_be_reached() {
     if !has_tools() {
         return;
     }
+    let _others = beside_others();
     let ingest = Ingest::start();
     let closed = format!("rtmp://127.0.0.1:{}/live", free_port());
     let sources = source("Good", &ingest.url(), "flight") + &source("Closed", &closed, "flight");
@@ -209,6 +217,7 @@ fn the_preview_shows_the_input_off_air_and_on_air() {
     if !has_tools() {
         return;
     }
+    let _others = beside_others();
     let ingest = Ingest::start();
     let daemon = Daemon::start(&settings(&ingest.url(), "preview"));
     let first = counter_of_preview(&daemon);
