@@ -19,7 +19,7 @@ setup-%:
 
 demo: setup-demo ## put a test picture on air at an ingest on this machine, and say how to watch it
 	cargo build --release --locked
-	tests/demo.sh $(TARGET)
+	tests/demo.sh $(TARGET)/release
 
 test: setup-test ## build everything and run all tests, the emulated ARM box too
 	cargo build --locked --all-targets
