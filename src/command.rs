@@ -42,11 +42,11 @@ pub enum Command {
         /// A region of its service.
         region: Option<String>,
     },
-    /// Choose what viewers see; slate and test come with the slate.
+    /// Choose what viewers see and whether they hear it, until another choice or the end of the push.
     Show {
-        /// Only `live` in this version.
-        what: String,
-        /// Silence instead of the input's sound.
+        /// What they see.
+        what: Cut,
+        /// Silence instead of sound; not given: sound.
         mute: Option<bool>,
     },
     /// Can this box go on air to this Source now?
@@ -61,6 +61,19 @@ pub enum Command {
     },
     /// One JPEG of the input.
     Preview,
+}
+
+/// What the operator lets viewers see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cut {
+    /// The input; the slate while it has no picture.
+    #[default]
+    Live,
+    /// The slate.
+    Slate,
+    /// Bars and tone.
+    Test,
 }
 
 impl Command {
@@ -102,7 +115,7 @@ impl Command {
             }
             "show" => {
                 let given = with(&["what", "mute"])?;
-                Self::Show { what: shown(given.text("what")?)?, mute: given.flag("mute")? }
+                Self::Show { what: shown(&given.text("what")?)?, mute: given.flag("mute")? }
             }
             "preflight" => Self::Preflight { source: with(&["source"])?.optional_text("source")? },
             "regions" => Self::Regions { source: with(&["source"])?.text("source")? },
@@ -128,13 +141,12 @@ fn unknown_argument(command: &str, argument: &str, known: &[&'static str]) -> St
     }
 }
 
-fn shown(what: String) -> Result<String, Answer> {
-    match what.as_str() {
-        "live" => Ok(what),
-        "slate" | "test" => {
-            Err(Answer::failed(Reason::NotSupported, format!("{what} cannot be shown in this version yet")))
-        }
-        _ => Err(Answer::wrong("what", "expected \"live\"")),
+fn shown(what: &str) -> Result<Cut, Answer> {
+    match what {
+        "live" => Ok(Cut::Live),
+        "slate" => Ok(Cut::Slate),
+        "test" => Ok(Cut::Test),
+        _ => Err(Answer::wrong("what", "expected \"live\", \"slate\" or \"test\"")),
     }
 }
 
@@ -234,8 +246,6 @@ pub enum Reason {
     NotAcknowledged,
     /// It took too long.
     TimedOut,
-    /// This version cannot do it yet.
-    NotSupported,
     /// The disk or another part of the box failed.
     Internal,
 }
@@ -281,7 +291,7 @@ mod tests {
             parsed("source", json!({"name": "A", "region": "eu"})),
             Command::Source { name: "A".into(), region: Some("eu".into()) }
         );
-        assert_eq!(parsed("show", json!({"what": "live"})), Command::Show { what: "live".into(), mute: None });
+        assert_eq!(parsed("show", json!({"what": "live"})), Command::Show { what: Cut::Live, mute: None });
         assert_eq!(parsed("regions", json!({"source": "A"})), Command::Regions { source: "A".into() });
     }
 
@@ -299,7 +309,6 @@ mod tests {
             ("start", json!({"sources": []}), Reason::WrongArguments, Some("sources"), "expected a list"),
             ("stop", json!({"confirm": "yes"}), Reason::WrongArguments, Some("confirm"), "true or false"),
             ("stop", json!([true]), Reason::WrongArguments, None, "as an object"),
-            ("show", json!({"what": "slate"}), Reason::NotSupported, None, "this version"),
             ("show", json!({"what": "cat"}), Reason::WrongArguments, Some("what"), "live"),
         ] {
             let (got, at, text) = failure(name, arguments.clone());

@@ -6,12 +6,13 @@
 //! ```text
 //!  media workers: one child process per pipeline, the only places that load GStreamer
 //!  ┌ fieldcast-media: HDMI/camera/test ─ convert ─ encoder ─ parse ┐  access units over a Unix socket
-//!  └ fieldcast-media: ALSA/test ─ level ─ AAC encoder ─────────────┤
+//!  ├ fieldcast-media: ALSA/test ─ level ─ drift ─ AAC encoder ─────┤
+//!  └ fieldcast-media: slate, bars ─ the same encoder ─ one GOP, kept ┤
 //!                                                                  ▼
-//!                                                     program::Timeline (pure)
+//!                     program::Timeline (pure): live units while they come, else a card's GOP stamped anew
 //!                                                                  │ Arc<AccessUnit>
 //!                                              ┌───────────────────┴───────────────┐
-//!                                        uplink (RTMP/S)                     uplink (RTMP/S)
+//!                                        uplink (RTMP/S)                     uplink (SRT)
 //!                                        own queue, own reconnect, own figures; none can stall another
 //!
 //!  edges ── Event ──▶ Control ── Vec<Effect> ──▶ daemon performs them      Control ── Status ──▶ HTTP, systemd
@@ -23,21 +24,23 @@
 //! | [`control`] [`program`] | decisions: pure, `now` is an argument |
 //! | [`capture`] | V4L2: DV timings, events, EDID, cameras |
 //! | [`media`] | the worker (plan and launch line are pure), its framing and its supervisor |
-//! | [`uplink`] | queue and FLV (pure), the RTMP session, choice of region, preflight |
+//! | [`uplink`] | queue, FLV and MPEG-TS (pure), the RTMP session, SRT, choice of region, preflight |
 //! | [`panel`] | buttons |
 //! | [`http`] | status, commands and preview on loopback |
-//! | [`state`] [`host`] [`sys`] | the state folder, the box's figures, system calls |
+//! | [`state`] [`host`] [`clock`] [`sys`] | the state folder, the box's figures, what time it is, system calls |
 //! | [`cli`] [`daemon`] | the command line, and the loop that owns clock, channels and edges |
 //!
 //! Imports go edges → program, control → vocabulary, never back; `tests/structure.rs` holds that.
 //!
-//! **Words.** *Source*: a named place to push to. *Push*: media flowing to a Source. *On air*: acknowledged in the last 3 s.
+//! **Words.** *Source*: a named place to push to. *Push*: media flowing to a Source. *Slate*: the picture that viewers see
+//! when there is no input; *card*: the slate or the test picture. *On air*: acknowledged in the last 3 s.
 //! *Access unit*: one encoded picture or AAC frame. *Program*: the one encoded timeline. *Uplink*: one delivery of the
 //! program to one Source. *Mode*: width x height, scan, rate. *Board*: the hardware description. *Panel*: display and buttons.
 pub mod access_unit;
 pub mod board;
 pub mod capture;
 pub mod cli;
+pub mod clock;
 pub mod command;
 pub mod control;
 pub mod daemon;

@@ -1,13 +1,18 @@
-//! Notices that the network changed: an interface, an address or a route came or went.
+//! Notices that the network changed: a link, an address or a route came or went.
 
-use crate::control::Event;
-use std::{fs, path::Path, time::Duration};
+use crate::{control::Event, status::NetworkStatus};
+use std::{
+    fs,
+    net::{Ipv4Addr, UdpSocket},
+    path::Path,
+    time::Duration,
+};
 use tokio::sync::mpsc;
 
 /// How often the kernel's tables are compared: a link is back within a second, and reading them costs some microseconds.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Sends [`Event::NetworkChanged`] on each change of addresses or routes below `root` (`/`), until the daemon ends.
+/// Sends [`Event::NetworkChanged`] on each change of links, addresses or routes below `root` (`/`), until the daemon ends.
 pub async fn watch(root: &Path, events: mpsc::UnboundedSender<Event>) {
     let mut last = tables(root);
     loop {
@@ -23,7 +28,36 @@ pub async fn watch(root: &Path, events: mpsc::UnboundedSender<Event>) {
     }
 }
 
-/// Addresses and routes of both families (proc(5), `/proc/net`), without the counters that change all the time.
+/// The network that the box is in below `root`, as far as that can be told from its own tables: interface and gateway of
+/// the IPv4 default route that is preferred (proc(5), `/proc/net/route`).
+pub fn default_route(root: &Path) -> Option<String> {
+    let text = fs::read_to_string(root.join("proc/net/route")).ok()?;
+    let routes = text.lines().filter_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        match fields[..] {
+            [interface, "00000000", gateway, _, _, _, metric, "00000000", ..] => {
+                Some((metric.parse::<u32>().ok()?, format!("{interface} {gateway}")))
+            }
+            _ => None,
+        }
+    });
+    routes.min().map(|(_, name)| name)
+}
+
+/// The interface of the preferred default route, and the address that the box has there, by which others reach it.
+pub fn in_use(root: &Path) -> Option<NetworkStatus> {
+    let route = default_route(root)?;
+    let (interface, gateway) = route.split_once(' ')?;
+    // The kernel writes it in the order of its own memory.
+    let gateway = Ipv4Addr::from(u32::from_str_radix(gateway, 16).ok()?.to_ne_bytes());
+    // Connecting a datagram socket sends nothing; it has the kernel choose the address.
+    let local = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
+        .and_then(|socket| socket.connect((gateway, 9)).and_then(|()| socket.local_addr()));
+    Some(NetworkStatus { interface: interface.into(), address: local.ok().map(|local| local.ip()) })
+}
+
+/// Addresses and routes of both families (proc(5), `/proc/net`), without the counters that change all the time, and
+/// whether each link is up: a cable that is pulled leaves a fixed address and its route where they are.
 fn tables(root: &Path) -> Vec<String> {
     let columns = |file: &str, keep: &[usize]| {
         let text = fs::read_to_string(root.join("proc/net").join(file)).unwrap_or_default();
@@ -38,16 +72,45 @@ fn tables(root: &Path) -> Vec<String> {
         rows.join("\n")
     };
     vec![
-        columns("route", &[0, 1, 2, 7]),
-        columns("ipv6_route", &[0, 1, 4, 9]),
+        // Interface, destination, gateway, metric, mask: the default route moves when another one gets the lower metric.
+        columns("route", &[0, 1, 2, 6, 7]),
+        columns("ipv6_route", &[0, 1, 4, 5, 9]),
         columns("if_inet6", &[0, 5]),
         columns("fib_trie", &[0, 1, 2, 3]),
+        links(root),
     ]
+}
+
+/// Each interface with its operational state (RFC 2863; sysfs `operstate`).
+fn links(root: &Path) -> String {
+    let folders = fs::read_dir(root.join("sys/class/net")).into_iter().flatten().flatten();
+    let mut rows: Vec<String> = folders
+        .map(|folder| {
+            let state = fs::read_to_string(folder.path().join("operstate")).unwrap_or_default();
+            format!("{} {}", folder.file_name().to_string_lossy(), state.trim())
+        })
+        .collect();
+    rows.sort();
+    rows.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_preferred_default_route_names_the_network() {
+        let root = tempfile::tempdir().expect("a folder");
+        assert_eq!(default_route(root.path()), None);
+        let net = root.path().join("proc/net");
+        fs::create_dir_all(&net).expect("a folder");
+        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+            wwan0\t00000000\t0A00000A\t0003\t0\t0\t700\t00000000\t0\t0\t0\n\
+            eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
+            eth0\t0001A8C0\t00000000\t0001\t0\t0\t1\t00FFFFFF\t0\t0\t0\nshort\n";
+        fs::write(net.join("route"), table).expect("a file");
+        assert_eq!(default_route(root.path()).as_deref(), Some("eth0 0101A8C0"));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_new_route_is_told_once_and_counters_are_not() {
@@ -63,9 +126,21 @@ mod tests {
         fs::write(net.join("route"), route(9)).expect("a file");
         tokio::time::sleep(INTERVAL * 2).await;
         assert!(events.try_recv().is_err());
+        let mut told = async |what: &str| {
+            tokio::time::sleep(INTERVAL * 2).await;
+            assert_eq!(events.try_recv(), Ok(Event::NetworkChanged), "{what}");
+            assert!(events.try_recv().is_err(), "{what}: once");
+        };
         fs::write(net.join("route"), route(9) + &route(0).replace("eth0", "wwan0")).expect("a file");
-        tokio::time::sleep(INTERVAL * 2).await;
-        assert_eq!(events.try_recv(), Ok(Event::NetworkChanged));
-        assert!(events.try_recv().is_err());
+        told("another route").await;
+        fs::write(net.join("route"), (route(9) + &route(0).replace("eth0", "wwan0")).replace("100", "20"))
+            .expect("a file");
+        told("another metric").await;
+        let link = root.path().join("sys/class/net/eth0");
+        fs::create_dir_all(&link).expect("a folder");
+        fs::write(link.join("operstate"), "up\n").expect("a file");
+        told("a new link").await;
+        fs::write(link.join("operstate"), "lowerlayerdown\n").expect("a file");
+        told("a pulled cable").await;
     }
 }

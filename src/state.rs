@@ -71,20 +71,9 @@ impl StateFolder {
     /// # Errors
     /// The disk is full or failed; the old file is as it was.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let temporary = self.path.join(format!("{name}.new"));
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&temporary, self.path.join(name)));
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
+        write_whole(&self.path, name, bytes)?;
         // The rename itself is on the disk only once the folder is.
-        written.and_then(|()| self.folder.sync_all())
+        self.folder.sync_all()
     }
 
     /// Writes a versioned JSON file; as [`Self::replace`].
@@ -144,6 +133,27 @@ impl StateFolder {
             since: None,
         }
     }
+}
+
+/// Puts `bytes` in the place of the file `name` of `folder`, mode 0600, by a temporary file: a power cut leaves the old one or
+/// the new one.
+///
+/// # Errors
+/// The disk is full or failed; the old file is as it was.
+pub fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let temporary = folder.join(format!("{name}.new"));
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, folder.join(name)));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
 }
 
 /// Reads the overrides in `state` without claiming the folder or setting anything aside, for `check`.
@@ -244,11 +254,12 @@ impl ClockFloor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Cut;
     use crate::{control::SavedIntent, status::Intent};
     use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
     fn intent(intent: Intent) -> SavedIntent {
-        SavedIntent { intent, sources: Some(vec!["Main".into()]) }
+        SavedIntent { intent, sources: Some(vec!["Main".into()]), show: Cut::Live, mute: false }
     }
 
     #[test]
@@ -260,7 +271,7 @@ mod tests {
         state.save("intent.json", &intent(Intent::OnAir)).expect("saved");
         assert_eq!(
             fs::read_to_string(path.join("intent.json")).expect("text"),
-            r#"{"version":1,"intent":"on-air","sources":["Main"]}"#
+            r#"{"version":1,"intent":"on-air","sources":["Main"],"show":"live","mute":false}"#
         );
         assert_eq!(state.load("intent.json"), (Some(intent(Intent::OnAir)), None));
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;

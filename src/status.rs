@@ -30,6 +30,8 @@ pub struct Status {
     pub program: ProgramStatus,
     /// Each delivery.
     pub uplinks: Vec<UplinkStatus>,
+    /// The network that is used; none without a default route.
+    pub network: Option<NetworkStatus>,
     /// The Studio's Broadcast; none yet.
     pub broadcast: Option<()>,
     /// What is wrong, and what to do.
@@ -122,6 +124,8 @@ pub enum SignalState {
 pub struct ProgramStatus {
     /// What viewers see; none while nothing is encoded.
     pub showing: Option<Showing>,
+    /// Whether the operator took the sound away.
+    pub muted: bool,
     /// Picture format.
     #[serde(serialize_with = "optional_text")]
     pub mode: Option<Mode>,
@@ -141,6 +145,10 @@ pub enum Showing {
     Live,
     /// The last picture.
     Hold,
+    /// The slate.
+    Slate,
+    /// The test picture.
+    Test,
 }
 
 /// One delivery of the program.
@@ -184,10 +192,22 @@ pub enum UplinkState {
 pub enum AcknowledgedBy {
     /// RTMP Acknowledgement messages (RTMP 1.0, 5.4.3).
     RtmpAck,
+    /// SRT's acknowledgement (draft-sharabayko-srt-01, 3.2.4): the receiving program has the packets.
+    SrtAck,
     /// The answer to a ping sent after the media (RTMP 1.0, 7.1.7).
     Ping,
     /// The kernel's count of acknowledged bytes: it says that the ingest's host has them.
     Tcp,
+}
+
+/// The network that is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NetworkStatus {
+    /// The interface of the default route.
+    pub interface: String,
+    /// Its address; none while it has none.
+    pub address: Option<std::net::IpAddr>,
 }
 
 /// How bad a fault is.
@@ -244,7 +264,8 @@ pub struct Stats {
     pub memory_bytes: Option<u64>,
     /// Free space of the state folder's disk.
     pub disk_free_bytes: Option<u64>,
-    /// `synchronised` (with a time server), `battery` (set at start from a clock with a battery) or `not-set`.
+    /// `synchronised` (with a time server), `battery` (set at start from a clock with a battery), `http` (learnt from a web
+    /// server) or `not-set`.
     pub clock: Option<&'static str>,
 }
 
@@ -297,6 +318,7 @@ pub(crate) mod tests {
             },
             program: ProgramStatus {
                 showing: Some(Showing::Live),
+                muted: false,
                 mode: "720p30".parse().ok(),
                 codec: crate::settings::Codec::H264,
                 encoder: Some("x264enc".into()),
@@ -310,6 +332,7 @@ pub(crate) mod tests {
                 acknowledged_by: Some(AcknowledgedBy::RtmpAck),
                 since: Some(since),
             }],
+            network: Some(NetworkStatus { interface: "eth0".into(), address: "192.0.2.17".parse().ok() }),
             broadcast: None,
             faults: Vec::new(),
             stats: Stats {

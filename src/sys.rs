@@ -3,6 +3,7 @@
 
 pub mod encoder_controls;
 mod net;
+pub mod srt;
 pub mod v4l2;
 
 pub use net::{ResolveError, TcpFigures, resolve, tcp_figures};

@@ -208,6 +208,12 @@ impl Rate {
     pub fn period(self) -> u64 {
         1_000_000_000 * u64::from(self.den) / u64::from(self.num)
     }
+
+    /// When the `index`th picture comes, if the first comes at the clock's zero.
+    pub fn time_of(self, index: u64) -> Time {
+        let nanos = u128::from(index) * 1_000_000_000 * u128::from(self.den) / u128::from(self.num);
+        Time::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
 }
 
 impl fmt::Display for Rate {

@@ -120,7 +120,7 @@ fn one_clear_message_and_exit_code_2() {
             b"[push]\nsources = ['Main']",
             ":2: push.sources: no [[source]] is called \"Main\"; there are none",
         ),
-        ("srt", b"[[source]]\nname = 'A'\nurl = 'srt://h:9000'\nkey = 'k'", ":3: source.A.url:"),
+        ("srt", b"[[source]]\nname = 'A'\nurl = 'srt://h:9000'\nkey = 'k'", ":4: source.A.key:"),
         (
             "key and key-file",
             b"[[source]]\nname = 'A'\nurl = 'rtmp://h/a'\nkey = 'live_123_secret'\nkey-file = '/k'",
@@ -207,7 +207,7 @@ fn check_explains_and_shows_no_key() {
     let desk = desk();
     let state = desk.folder.path().join("state");
     fs::create_dir(&state).expect("made");
-    fs::write(state.join("overrides.toml"), "output.bitrate-max = \"3 Mbit/s\"\nslate.picture = \"a.png\"\n")
+    fs::write(state.join("overrides.toml"), "output.bitrate-max = \"3 Mbit/s\"\nslate.music = \"a.ogg\"\n")
         .expect("written");
     let spare = "[[source]]\nname = \"Spare\"\nurl = \"rtmp://127.0.0.1/b\"\nkey-file = \"/nowhere/key\"\n";
     fs::write(desk.settings(), format!("name = \"OB van 3\"\n{MAIN}{spare}")).expect("written");
@@ -230,7 +230,7 @@ fn check_explains_and_shows_no_key() {
     assert!(!text.contains("live_123_secret"));
     let warnings: Vec<&str> = text.lines().filter(|line| line.starts_with("warning: ")).collect();
     assert!(
-        warnings.len() == 2 && warnings[0].contains("slate.picture") && warnings[1].contains("/nowhere/key"),
+        warnings.len() == 2 && warnings[0].contains("slate.music") && warnings[1].contains("/nowhere/key"),
         "{text}"
     );
     assert_eq!(fs::read_dir(&state).expect("listed").count(), 1, "check changes nothing");

@@ -33,8 +33,16 @@ fn off_air() -> Status {
         intent: Intent::OffAir,
         on_air_since: None,
         input: InputStatus { device: "test".into(), signal: SignalState::Locked, mode: None, audio: None },
-        program: ProgramStatus { showing: None, mode: None, codec: Codec::H264, encoder: None, hardware: false },
+        program: ProgramStatus {
+            showing: None,
+            muted: false,
+            mode: None,
+            codec: Codec::H264,
+            encoder: None,
+            hardware: false,
+        },
         uplinks: Vec::new(),
+        network: None,
         broadcast: None,
         faults: Vec::new(),
         stats: Stats::default(),
@@ -196,7 +204,7 @@ fn commands_are_answered_by_what_came_of_them() {
     misspelt.is_problem(422, "did you mean \"confirm\"");
     assert_eq!(misspelt.json()["field"], "confrim");
     served.post("strat", "{}").is_problem(404, "did you mean \"start\"");
-    served.post("show", r#"{"what": "slate"}"#).is_problem(501, "this version");
+    served.post("show", r#"{"what": "cat"}"#).is_problem(422, "slate");
     served.post("input", r#"{"device": "lost"}"#).is_problem(500, "lost");
 }
 

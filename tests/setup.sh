@@ -11,13 +11,14 @@ set -euo pipefail
 
 oldest_rust=1.92
 
-build="gcc libc6-dev pkg-config libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
+build="gcc libc6-dev pkg-config libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
+    libsrt-gnutls-dev"
 demo="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
     gstreamer1.0-alsa gstreamer1.0-libav gstreamer1.0-tools nginx libnginx-mod-rtmp ffmpeg openssl curl"
 lint=""
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap"
-# The TLS front of an ingest, networks of our own, and the listener that reads HEVC.
-peers="stunnel4 iproute2 util-linux python3-venv"
+# The TLS front of an ingest, networks of our own, the listener that reads HEVC, and the one that takes SRT.
+peers="stunnel4 iproute2 util-linux python3-venv srt-tools"
 test="qemu-system-arm e2fsprogs kmod cpio python3 systemd $peers"
 
 # Rust: the one on PATH when it is recent enough, else Debian's own: bookworm follows Rust for its browsers, in packages

@@ -176,6 +176,26 @@ async fn devices_are_followed_through_removal() {
 
 #[tokio::test]
 #[ignore = "needs the emulated box"]
+async fn a_camera_that_comes_back_under_another_number_is_found() {
+    let (sender, mut events) = unbounded_channel();
+    let _watch = capture::watch(&input("camera"), mode("640x360p30"), sender).expect("a watch");
+    let before = until(&mut events, SignalState::Locked).await;
+    let node = before.node.clone().expect("a node");
+    // Whoever captures holds the old number for a while, as after a camera was put into another port.
+    let held = Node::open(&node).expect("open");
+    fs::write("/sys/bus/platform/drivers/vivid/unbind", "vivid.0").expect("unbound");
+    fs::write("/sys/bus/platform/drivers/vivid/bind", "vivid.0").expect("bound");
+    let gone = next(&mut events).await;
+    assert_eq!((gone.state, gone.node), (SignalState::NoDevice, None), "told even when another is there already");
+    let after = until(&mut events, SignalState::Locked).await;
+    assert_ne!(after.node, Some(node));
+    assert_eq!((after.mode, after.format), (before.mode, before.format));
+    drop(held);
+    quiet(&mut events).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the emulated box"]
 async fn a_camera_is_asked_for_what_it_lists() {
     let (sender, mut events) = unbounded_channel();
     let _watch = capture::watch(&input("camera"), mode("1280x720p30"), sender).expect("a watch");

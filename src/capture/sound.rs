@@ -1,8 +1,47 @@
 //! ALSA's cards as /proc/asound lists them. A card that is listed is not always recordable: an HDMI input's has no
 //! capture device while no sound comes in.
 
+use crate::{
+    control::Event,
+    watch::{self, Watch},
+};
+use rustix::event::PollFlags;
 use serde::Serialize;
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// How often the cards are looked at: some small files of the kernel's memory.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Tells `events` which cards of /proc/asound under `root` can be recorded from, at once and when that changes.
+///
+/// # Errors
+/// When the system has no thread or descriptor left.
+pub fn watch(root: PathBuf, events: UnboundedSender<Event>) -> io::Result<Watch> {
+    watch::start("sound-cards".into(), events, move |watcher| {
+        let mut last = None;
+        while !watcher.ended() {
+            let present = Some(recordable(&root));
+            if present != last {
+                tracing::info!(cards = ?present, "sound cards that can be recorded");
+                watcher.tell(Event::Cards(present.clone().unwrap_or_default()));
+                last = present;
+            }
+            watcher.wait(INTERVAL, &[], PollFlags::IN);
+        }
+    })
+}
+
+/// The cards that can be recorded from now, each by its id and by its number, as settings may name it by both.
+fn recordable(root: &Path) -> BTreeSet<String> {
+    let cards = cards(root).into_iter().filter(|card| !card.capture.is_empty());
+    cards.flat_map(|card| [card.id, card.number.to_string()]).collect()
+}
 
 /// A sound card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -69,6 +108,27 @@ mod tests {
         };
         let expected = [card(0, "Loopback", "Loopback", &[0, 1]), card(1, "rockchiphdmiin", "rockchip,hdmiin", &[])];
         assert_eq!(cards(root.path()), expected);
+    }
+
+    #[tokio::test]
+    async fn a_card_is_told_once_it_can_be_recorded_and_once_it_cannot() {
+        let root = tempfile::tempdir().expect("a folder");
+        let asound = root.path().join("proc/asound");
+        fs::create_dir_all(asound.join("card1")).expect("a folder");
+        fs::write(asound.join("cards"), " 1 [rockchiphdmiin ]: simple-card - rockchip,hdmiin\n").expect("a file");
+        let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+        let watch = watch(root.path().into(), sender).expect("a watch");
+        let mut next = async || match tokio::time::timeout(Duration::from_secs(5), events.recv()).await {
+            Ok(Some(Event::Cards(cards))) => cards.into_iter().collect::<Vec<_>>(),
+            other => panic!("cards, not {other:?}"),
+        };
+        assert_eq!(next().await, [""; 0], "listed, and nothing to record from");
+        fs::create_dir(asound.join("card1/pcm0c")).expect("a folder");
+        assert_eq!(next().await, ["1", "rockchiphdmiin"]);
+        fs::remove_dir(asound.join("card1/pcm0c")).expect("removed");
+        assert_eq!(next().await, [""; 0]);
+        drop(watch);
+        assert_eq!(events.recv().await, None);
     }
 
     #[test]

@@ -47,11 +47,15 @@ pub fn check(place: &Place) -> Result<String, Refusal> {
 
 /// Looks at the key files; credentials are only there for the service itself.
 fn keys(layers: &Layers) -> Vec<String> {
-    let by_file = layers.settings().sources.iter().filter(|source| source.key_file.is_some());
-    by_file
-        .filter_map(|source| match source.stream_key(None) {
+    let files = layers.settings().sources.iter().flat_map(|source| {
+        let key = source.key_file.as_ref().map(|_| source.stream_key(None));
+        let passphrase = source.srt_passphrase().transpose();
+        [key, passphrase].into_iter().flatten().map(|read| (&source.name, read))
+    });
+    files
+        .filter_map(|(name, read)| match read {
             Ok(key) => key.fault.map(|fault| format!("{}. {}", fault.text, fault.advice)),
-            Err(why) => Some(format!("Source {:?}: {why}", source.name)),
+            Err(why) => Some(format!("Source {name:?}: {why}")),
         })
         .collect()
 }

@@ -62,17 +62,25 @@ impl Control {
                 let mut names = vec![name.clone()];
                 names.extend(self.settings.push.sources.iter().skip(1).filter(|other| **other != name).cloned());
                 let mut changes = one("push.sources", json!(names));
+                if self.settings.push.backup.as_ref() == Some(&name) {
+                    // The two change places.
+                    let primary = self.known_source("name", None)?.name;
+                    changes.0.insert("push.backup".into(), json!(primary));
+                }
                 if let Some(region) = region {
                     changes.0.insert(format!("source.{name}.region"), json!(region));
                 }
                 self.chosen_sources = None;
                 perform(Job::Set(changes))
             }
-            Command::Show { what, .. } if what == "live" => {
-                Ok(vec![Effect::Answer { request, answer: Answer::done() }])
-            }
-            Command::Show { .. } => {
-                Err(Answer::failed(Reason::NotSupported, "Slate, test picture and mute come with a later version"))
+            Command::Show { what, mute } => {
+                if self.pushing() && !self.stills.ready(what) {
+                    let text = "The card is not made yet, or could not be: the faults say why";
+                    return Err(Answer::failed(Reason::WrongState, text));
+                }
+                let mut effects = self.show(what, mute.unwrap_or(false));
+                effects.push(Effect::Answer { request, answer: Answer::done() });
+                Ok(effects)
             }
             Command::Preflight { source } => {
                 let source = self.known_source("source", source.as_deref())?;

@@ -2,16 +2,16 @@
 
 use crate::{
     board::ButtonRole,
-    command::{Answer, Command, Origin},
-    media::{self, Order, Plan},
+    command::{Answer, Command, Cut, Origin},
+    media::{self, FailureKind, Order, Plan, StillPlan},
     settings::{Changes, Settings, Source},
     status::{Fault, Intent, SignalState},
-    units::{Mode, Time},
+    units::{BitRate, Mode, Time},
     uplink::{self, MediaInfo},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// When something happens: on the monotonic clock, and by the calendar once that is known.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,10 @@ pub struct WorkerId(pub u64);
 /// An uplink; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UplinkId(pub u64);
+
+/// A card that is made; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CardId(pub u64);
 
 /// A command waiting for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +63,8 @@ pub enum Event {
         /// What it receives now.
         signal: Signal,
     },
+    /// The sound cards that can be recorded from now, each by its id and its number.
+    Cards(BTreeSet<String>),
     /// A worker said something. Access units and previews do not come this way.
     Worker {
         /// Which.
@@ -103,6 +109,19 @@ pub enum Event {
     },
     /// What edges found wrong that is not theirs to decide on; replaces what they said before.
     Told(Vec<Fault>),
+    /// A card is made, or why it could not be.
+    Card {
+        /// Which.
+        id: CardId,
+        /// What came of it.
+        result: Result<(), FailureKind>,
+    },
+    /// A live IDR is needed to leave a card.
+    KeyframeWanted,
+    /// A preflight measured that this video bitrate passes.
+    Measured(BitRate),
+    /// The box is in another network: the video bitrate that it carried the last time.
+    KnownRate(Option<BitRate>),
     /// Another interface, address or route: waiting uplinks may succeed now.
     NetworkChanged,
     /// The process is asked to end. The intent stays.
@@ -133,8 +152,39 @@ pub enum Effect {
         /// Which.
         id: WorkerId,
     },
+    /// End a worker by force, at once: it does not answer.
+    KillWorker {
+        /// Which.
+        id: WorkerId,
+    },
+    /// Make a card, or take it from where it is kept, and tell.
+    MakeCard {
+        /// Its id.
+        id: CardId,
+        /// What it is shown as.
+        cut: Cut,
+        /// What it is.
+        plan: Box<StillPlan>,
+    },
+    /// Show this card, which was made, where its kind is shown.
+    UseCard {
+        /// Which.
+        id: CardId,
+    },
+    /// Begin the card anew soon, if one is shown: a Source needs an IDR.
+    RefreshCard,
     /// Begin a new timeline.
-    BeginProgram,
+    BeginProgram {
+        /// Whether with a card, as there is no picture.
+        card: bool,
+    },
+    /// What viewers see and whether they hear nothing.
+    Cut {
+        /// What they see.
+        cut: Cut,
+        /// Silence.
+        mute: bool,
+    },
     /// End the timeline.
     EndProgram,
     /// Begin to deliver to a Source.
@@ -155,6 +205,8 @@ pub enum Effect {
     RetryUplinks,
     /// Keep the intent over a power cut.
     SaveIntent(SavedIntent),
+    /// Keep the video bitrate that this network carries, for the next start in it.
+    KeepRate(BitRate),
     /// Answer a command.
     Answer {
         /// Which.
@@ -196,4 +248,10 @@ pub struct SavedIntent {
     pub intent: Intent,
     /// The Sources named by `start`; none: those of the settings.
     pub sources: Option<Vec<String>>,
+    /// What the operator shows: a slate stays a slate when the daemon is started anew.
+    #[serde(default)]
+    pub show: Cut,
+    /// Whether without sound.
+    #[serde(default)]
+    pub mute: bool,
 }

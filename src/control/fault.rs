@@ -2,6 +2,7 @@
 
 use crate::{
     media::FailureKind,
+    settings::BackupReturn,
     status::{Fault, Severity, SignalState},
     uplink::Cause,
 };
@@ -60,11 +61,63 @@ pub fn signal(input: &str, state: SignalState, pushing: bool) -> Option<Notice> 
     Some(Notice::new(code, if pushing { Severity::Error } else { Severity::Warning }, text, advice))
 }
 
+/// The operator's slate cannot be used; the built-in card is.
+pub fn slate_picture() -> Notice {
+    let advice = "Give slate.picture a PNG or JPEG of at most 20 MB and 8192 x 8192 pixels that the box may read";
+    Notice::new("slate-picture", Severity::Warning, "The slate's picture cannot be used", advice)
+}
+
+/// There is nothing to show while there is no picture.
+pub fn without_slate() -> Notice {
+    let advice =
+        "Without a picture viewers see the last one; install the plugins that `fieldcastd probe` lists as missing";
+    Notice::new("no-slate", Severity::Warning, "The slate could not be made", advice)
+}
+
+/// The push ended as `on-signal-loss` says.
+pub fn ended_without_picture() -> Notice {
+    let advice = "Check the camera and the cable, and start again";
+    Notice::new("ended-without-picture", Severity::Warning, "The push has ended: there was no picture", advice)
+}
+
 /// The source protects its picture.
 pub fn protected(input: &str) -> Notice {
     let name = input.to_uppercase();
     let text = format!("The picture on {name} is copy-protected");
     Notice::new("protected", Severity::Warning, text, "Switch HDCP off on the player, or use a camera's clean output")
+}
+
+/// It may be protected, although the driver does not say so.
+pub fn perhaps_protected(input: &str) -> Notice {
+    let name = input.to_uppercase();
+    let text = format!("{name} is locked but black: it may be copy-protected");
+    let advice = "Switch HDCP off on the player, use a camera's clean output, or check the lens cap";
+    Notice::new("perhaps-protected", Severity::Warning, text, advice)
+}
+
+/// Viewers see black.
+pub fn black(input: &str) -> Notice {
+    let text = format!("The picture on {} is black", input.to_uppercase());
+    Notice::new("picture-black", Severity::Warning, text, "Check the lens cap, the light, and what the camera sends")
+}
+
+/// Viewers see one picture only.
+pub fn still(input: &str) -> Notice {
+    let text = format!("The picture on {} stands still", input.to_uppercase());
+    let advice = "Check that the camera or player does not hang; slides may well stand still";
+    Notice::new("picture-frozen", Severity::Warning, text, advice)
+}
+
+/// Viewers hear nothing.
+pub fn silent() -> Notice {
+    let advice = "Check microphone, mixer and input.audio";
+    Notice::new("sound-silent", Severity::Warning, "The sound is silent", advice)
+}
+
+/// Viewers hear distortion.
+pub fn clipping() -> Notice {
+    let advice = "Turn the microphone or mixer down; a lower input.gain does not help when it is cut off before";
+    Notice::new("sound-clipping", Severity::Warning, "The sound is too loud and distorted", advice)
 }
 
 /// Why there are no pictures from a locked input.
@@ -91,15 +144,32 @@ pub fn video(failure: Option<FailureKind>, given_up: bool) -> Option<Notice> {
             "The input's format cannot be used",
             "Choose another format on the camera, such as 1080p or 720p",
         ),
-        Some(FailureKind::Encoder) if given_up => {
+        Some(FailureKind::Stalled) => (
+            "no-pictures",
+            "The input is locked but gives no pictures",
+            "It is started again; if that does not help, plug it in again or switch the camera off and on",
+        ),
+        Some(FailureKind::Encoder | FailureKind::EncoderStalled) if given_up => {
             ("encoder-failed", "The encoder fails again and again", "Choose a smaller output.mode, or restart the box")
         }
+        Some(FailureKind::EncoderStalled) => (
+            "encoder-stalled",
+            "The encoder gave nothing and is started again",
+            "If it happens again, choose a smaller output.mode or restart the box",
+        ),
         _ if given_up => (
             "worker-crashed",
             "The video worker crashes again and again",
             "Restart the box; send the log if it stays so",
         ),
-        Some(FailureKind::Encoder | FailureKind::NotPcm | FailureKind::Other) | None => return None,
+        Some(FailureKind::Wedged) => (
+            "worker-wedged",
+            "The video worker hung and is started again",
+            "If it happens again, restart the box; send the log if it stays so",
+        ),
+        Some(FailureKind::Encoder | FailureKind::NotPcm | FailureKind::Picture | FailureKind::Other) | None => {
+            return None;
+        }
     };
     Some(Notice::new(code, Severity::Error, text, advice))
 }
@@ -124,12 +194,27 @@ pub fn sound(failure: Option<FailureKind>, given_up: bool) -> Option<Notice> {
         Some(FailureKind::Format) => {
             ("sound-format", "The sound's format cannot be used", "Set the input to 48 kHz stereo")
         }
+        Some(FailureKind::Stalled) => (
+            "sound-stalled",
+            "The sound input gives nothing, silence is sent",
+            "Check that the player sends sound; the input is started again until it does",
+        ),
         _ if given_up => (
             "sound-crashed",
             "The sound worker crashes again and again",
             "Choose another input.audio, or restart the box",
         ),
-        Some(FailureKind::Encoder | FailureKind::Other) | None => return None,
+        Some(FailureKind::EncoderStalled) => (
+            "sound-encoder-stalled",
+            "The sound encoder gave nothing and is started again",
+            "If it happens again, restart the box",
+        ),
+        Some(FailureKind::Wedged) => (
+            "sound-worker-wedged",
+            "The sound worker hung and is started again",
+            "If it happens again, restart the box; send the log if it stays so",
+        ),
+        Some(FailureKind::Encoder | FailureKind::Picture | FailureKind::Other) | None => return None,
     };
     Some(Notice::new(code, Severity::Warning, text, advice))
 }
@@ -157,9 +242,35 @@ pub fn bitrate_fixed(encoder: &str) -> Notice {
     Notice::new("bitrate-fixed", Severity::Notice, text, "The new bitrate is used at the next start")
 }
 
+/// The network to `source` carries less than is sent, so pictures were dropped; `least`: at the lowest bitrate already.
+pub fn network_slow(source: &str, least: bool) -> Notice {
+    let text = format!("{source}: the network is too slow, pictures are dropped");
+    let (severity, advice) = match least {
+        true => (
+            Severity::Error,
+            "Find a better place or another network; a lower output.bitrate-min with a smaller output.mode gets through",
+        ),
+        false => {
+            (Severity::Warning, "The bitrate is being lowered; if this stays, find a better place or another network")
+        }
+    };
+    Notice::new("network-slow", severity, text, advice)
+}
+
 /// Why `source` does not get the program.
 pub fn uplink(source: &str, cause: &Cause) -> Notice {
     Notice::new(cause.code(), Severity::Error, format!("{source}: {}", cause.text()), cause.advice())
+}
+
+/// The backup carries the program in place of the primary.
+pub fn on_backup(backup: &str, primary: &str, back: BackupReturn) -> Notice {
+    let advice = match back {
+        BackupReturn::After(health) => {
+            format!("{primary} is tried on, and gets the program back after {health} on air")
+        }
+        BackupReturn::Never => format!("{primary} is tried on; {backup} stays in use until the push is ended"),
+    };
+    Notice::new("on-backup", Severity::Warning, format!("{backup} is used in place of {primary}"), advice)
 }
 
 /// GO was given and there is no Source.

@@ -2,21 +2,41 @@
 
 use super::{Effect, WorkerId};
 use crate::{
-    media::{Failure, FailureKind, Order, Plan, Report, Started},
-    units::Time,
+    media::{Failure, FailureKind, Flow, Order, Plan, Report, Started, VideoPlan, VideoSource},
+    units::{BitRate, Time},
 };
 use std::time::Duration;
 
-/// A worker that does not say anything for so long is stuck.
-const SILENT: Duration = Duration::from_secs(3);
+/// An encoder that keeps its bitrate is started anew for another one at most so often.
+const ANEW: Duration = Duration::from_secs(10);
+/// A worker that does not say anything for so long is wedged: it should four times a second.
+const SILENT: Duration = Duration::from_millis(1400);
 /// The same before its pipeline runs: slow boxes scan plugins the first time.
 const SLOW_START: Duration = Duration::from_secs(15);
+/// Called so much later than at the end of its patience, the loop was held up itself, and reports wait to be heard.
+const LATE: Duration = Duration::from_millis(250);
+/// What that is worth, once.
+const PARDON: Duration = Duration::from_millis(500);
+/// Without a raw picture or samples for so long, nothing is captured any more; at least of so many pictures.
+const STALLED: Duration = Duration::from_secs(1);
+const STALLED_PICTURES: u64 = 3;
+/// The same before the first: cameras and receivers begin slowly.
+const SLOW_DEVICE: Duration = Duration::from_secs(4);
+/// From the third worker in a row that stood still, each is given twice the time of the one before, up to so many times as
+/// much: on a box that is busy beyond its means, starting anew only makes it busier. One that runs for so long ends the row.
+const MOST_PATIENCE: u32 = 8;
+const WELL: Duration = Duration::from_secs(30);
+/// An encoder that is fed and gives nothing for so long; and before its first, as it may look ahead.
+const NOT_ENCODING: Duration = Duration::from_secs(1);
+const SLOW_ENCODER: Duration = Duration::from_secs(5);
 /// A worker that ends sooner has crashed at once.
 const AT_ONCE: Duration = Duration::from_secs(5);
 /// So many in a row are a fault, not a loop.
 const CRASHES: u32 = 5;
 /// Then it is tried again after this time only.
 const GIVEN_UP: Duration = Duration::from_secs(30);
+/// A device that does not open is tried again after this time.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The lane of one track.
 #[derive(Debug, Default)]
@@ -27,6 +47,10 @@ pub struct Lane {
     /// Encoders of the board that crashed too often.
     skipped: usize,
     failure: Option<FailureKind>,
+    /// Since when there is one without a break.
+    failing: Option<Time>,
+    /// Workers in a row that stood still.
+    stood_still: u32,
 }
 
 #[derive(Debug)]
@@ -36,9 +60,61 @@ struct Worker {
     encoding: bool,
     leaving: bool,
     bitrate_fixed: bool,
+    /// The video bitrate that it was started with.
+    begun_at: Option<BitRate>,
     started: Option<Started>,
     since: Time,
     heard: Time,
+    /// How many times the usual patience it is given.
+    patience: u32,
+    /// Whether it was given more time, for the loop was late.
+    pardoned: bool,
+    /// What it said last of its pipeline; none: that does not run yet.
+    flow: Option<Flow>,
+    /// Why it has to go, when that is its own fault.
+    trouble: Option<FailureKind>,
+}
+
+impl Worker {
+    /// Whether its encoder has to begin anew for the bitrate of `wanted`, as it cannot change it while it runs. Each time
+    /// costs viewers a held picture, so small changes are let be, and others done at most each 10 s.
+    fn is_off(&self, wanted: &Plan, now: Time) -> bool {
+        let (Some(wanted), Some(begun)) = (bitrate(wanted), self.begun_at) else { return false };
+        let parts = wanted.bits() as f64 / begun.bits() as f64;
+        self.bitrate_fixed && !(0.85..1.3).contains(&parts) && now.since(self.since) >= ANEW
+    }
+
+    /// Until when it has to say something.
+    fn silent_at(&self) -> Time {
+        self.heard + if self.flow.is_some() { SILENT * self.patience } else { SLOW_START }
+    }
+
+    /// What is wrong with it at `now`.
+    fn judge(&mut self, now: Time) -> Option<FailureKind> {
+        if now >= self.silent_at() {
+            if self.pardoned || now.since(self.silent_at()) < LATE {
+                return Some(FailureKind::Wedged);
+            }
+            self.pardoned = true;
+            self.heard = now + PARDON - self.silent_at().since(self.heard);
+        }
+        let flow = self.flow?;
+        let patience = if self.started.is_some() { self.slowest_capture() } else { SLOW_DEVICE };
+        if flow.captured >= patience * self.patience {
+            return Some(FailureKind::Stalled);
+        }
+        let patience = if flow.encoded { NOT_ENCODING } else { SLOW_ENCODER };
+        (flow.waiting >= patience).then_some(FailureKind::EncoderStalled)
+    }
+
+    fn slowest_capture(&self) -> Duration {
+        match &self.plan {
+            Plan::Video(VideoPlan { source: VideoSource::V4l2 { mode, .. }, .. }) => {
+                STALLED.max(Duration::from_nanos(STALLED_PICTURES * mode.picture_rate().period()))
+            }
+            _ => STALLED,
+        }
+    }
 }
 
 impl Lane {
@@ -54,9 +130,14 @@ impl Lane {
                 encoding: encode,
                 leaving: false,
                 bitrate_fixed: false,
+                begun_at: bitrate(plan),
                 started: None,
                 since: now,
                 heard: now,
+                patience: (1 << self.stood_still.saturating_sub(1).min(8)).min(MOST_PATIENCE),
+                pardoned: false,
+                flow: None,
+                trouble: None,
             };
             self.worker = Some(worker);
             let start = Effect::StartWorker { id, plan: Box::new(plan.clone()) };
@@ -65,15 +146,20 @@ impl Lane {
         if worker.leaving {
             return Vec::new();
         }
-        let stuck = now.since(worker.heard) > if worker.started.is_some() { SILENT } else { SLOW_START };
-        let fits = wanted.is_some_and(|plan| same_but_bitrate(plan, &worker.plan)) && (encode || !worker.encoding);
-        if stuck || !fits {
+        let fits = wanted.is_some_and(|plan| same_but_bitrate(plan, &worker.plan) && !worker.is_off(plan, now))
+            && (encode || !worker.encoding);
+        let trouble = worker.judge(now);
+        if !fits || trouble.is_some() {
             worker.leaving = true;
             let id = worker.id;
-            if stuck {
-                self.count_crash(now);
+            if fits && let Some(kind) = trouble {
+                worker.trouble = trouble;
+                self.stood_still += 1;
+                self.note_failure(kind, now);
             }
-            return vec![Effect::StopWorker { id }];
+            // One that says nothing hears nothing.
+            let wedged = trouble == Some(FailureKind::Wedged);
+            return vec![if wedged { Effect::KillWorker { id } } else { Effect::StopWorker { id } }];
         }
         let mut effects = Vec::new();
         if encode && !worker.encoding {
@@ -93,16 +179,29 @@ impl Lane {
     /// Takes what worker `id` says; false if it is not this lane's.
     pub fn hear(&mut self, id: WorkerId, report: &Report, now: Time) -> bool {
         let Some(worker) = self.worker.as_mut().filter(|worker| worker.id == id) else { return false };
-        worker.heard = now;
+        (worker.heard, worker.pardoned) = (now, false);
         match report {
             Report::Started(started) => worker.started = Some(started.clone()),
-            Report::BitrateFixed => worker.bitrate_fixed = true,
-            Report::Failed(Failure { kind, .. }) => self.failure = Some(*kind),
-            Report::Unit(_) | Report::Alive | Report::Level(_) | Report::Preview(_) => {
-                if now.since(worker.since) > AT_ONCE {
-                    (self.crashes, self.failure) = (0, None);
+            Report::BitrateFixed => {
+                worker.bitrate_fixed = true;
+                if let Plan::Video(plan) = &mut worker.plan {
+                    plan.bitrate = worker.begun_at.unwrap_or(plan.bitrate);
                 }
             }
+            Report::Failed(Failure { kind, .. }) if !worker.leaving => {
+                worker.trouble = Some(*kind);
+                self.note_failure(*kind, now);
+            }
+            Report::Alive(flow) => {
+                worker.flow = Some(*flow);
+                if worker.started.is_some() && now.since(worker.since) > AT_ONCE && worker.judge(now).is_none() {
+                    (self.crashes, self.failure, self.failing) = (0, None, None);
+                    if now.since(worker.since) > WELL {
+                        self.stood_still = 0;
+                    }
+                }
+            }
+            Report::Failed(_) | Report::Unit(_) | Report::Level(_) | Report::Picture(_) | Report::Preview(_) => {}
         }
         true
     }
@@ -110,15 +209,26 @@ impl Lane {
     /// Worker `id` has ended; false if it is not this lane's.
     pub fn exited(&mut self, id: WorkerId, encoders: usize, now: Time) -> bool {
         let Some(worker) = self.worker.take_if(|worker| worker.id == id) else { return false };
-        if worker.leaving {
+        if worker.leaving && worker.trouble.is_none() {
             return true;
         }
-        match self.failure {
-            Some(FailureKind::Device | FailureKind::Busy) => self.retry_at = now + Duration::from_secs(1),
-            Some(FailureKind::NoEncoder | FailureKind::MissingElement | FailureKind::NotPcm) => {
+        match worker.trouble {
+            Some(FailureKind::Device | FailureKind::Busy) => self.retry_at = now + RETRY,
+            // At once when it ran before; a device that gives nothing from the start is not asked without a break.
+            Some(FailureKind::Stalled) => {
+                self.retry_at = if now.since(worker.since) > AT_ONCE { now } else { now + RETRY };
+            }
+            Some(FailureKind::NoEncoder | FailureKind::MissingElement | FailureKind::NotPcm | FailureKind::Picture) => {
                 self.retry_at = now + GIVEN_UP;
             }
-            Some(FailureKind::Format | FailureKind::Encoder | FailureKind::Other) | None => {
+            Some(
+                FailureKind::Format
+                | FailureKind::Encoder
+                | FailureKind::Other
+                | FailureKind::EncoderStalled
+                | FailureKind::Wedged,
+            )
+            | None => {
                 if now.since(worker.since) > AT_ONCE {
                     self.crashes = 0;
                 }
@@ -129,6 +239,11 @@ impl Lane {
             }
         }
         true
+    }
+
+    fn note_failure(&mut self, kind: FailureKind, now: Time) {
+        self.failure = Some(kind);
+        self.failing.get_or_insert(now);
     }
 
     fn count_crash(&mut self, now: Time) {
@@ -142,17 +257,15 @@ impl Lane {
 
     /// Forgets failures: what the worker depends on has changed.
     pub fn forgive(&mut self) {
-        (self.crashes, self.skipped, self.retry_at, self.failure) = (0, 0, Time::ZERO, None);
+        (self.crashes, self.skipped, self.retry_at) = (0, 0, Time::ZERO);
+        (self.failure, self.failing, self.stood_still) = (None, None, 0);
     }
 
     /// The next moment at which [`reconcile`](Self::reconcile) may have something to do.
     pub fn next_wake(&self) -> Option<Time> {
         match &self.worker {
             Some(worker) if worker.leaving => None,
-            Some(worker) => {
-                let patience = if worker.started.is_some() { SILENT } else { SLOW_START };
-                Some(worker.heard + patience + Duration::from_millis(1))
-            }
+            Some(worker) => Some(worker.silent_at()),
             None => Some(self.retry_at),
         }
     }
@@ -192,9 +305,21 @@ impl Lane {
         self.failure
     }
 
+    /// How long there has been a failure without a break.
+    pub fn failing_for(&self, now: Time) -> Duration {
+        self.failing.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
     /// Whether it crashed so often that it is given up for a while.
     pub fn given_up(&self) -> bool {
         self.crashes >= CRASHES
+    }
+}
+
+fn bitrate(plan: &Plan) -> Option<BitRate> {
+    match plan {
+        Plan::Video(plan) => Some(plan.bitrate),
+        Plan::Audio(_) | Plan::Still(_) => None,
     }
 }
 
@@ -208,3 +333,6 @@ fn same_but_bitrate(one: &Plan, other: &Plan) -> bool {
         (one, other) => one == other,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Media acknowledged within this time is on air.
 pub const FRESH: Duration = Duration::from_secs(3);
+/// An uplink forces an IDR picture on all of them at most this often; meanwhile it waits for the next one of the interval.
+const FORCES: Duration = Duration::from_secs(10);
 /// An uplink asked to end takes 1 s at most; if its report is lost, it is forgotten after this.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -31,11 +33,15 @@ pub struct Uplink {
     /// The region of its service that was chosen.
     region: Option<String>,
     retry_at: Option<Time>,
-    /// When media was last acknowledged by anything.
+    /// When media was last acknowledged by anything, on this connection.
     acknowledged: Option<Time>,
+    /// The same over all connections; at first, when the delivery began.
+    heard: Time,
     /// The best proof of late, and when it came.
     proof: Option<(AcknowledgedBy, Time)>,
     bytes: u64,
+    /// When it last had an IDR forced.
+    forced: Option<Time>,
     shown: UplinkState,
     since: Option<Timestamp>,
 }
@@ -52,8 +58,10 @@ impl Uplink {
             stats: Stats::default(),
             retry_at: None,
             acknowledged: None,
+            heard: now.time,
             proof: None,
             bytes: 0,
+            forced: None,
             shown: UplinkState::Connecting,
             since: now.wall,
         }
@@ -66,13 +74,13 @@ impl Uplink {
             Report::Connecting(_) | Report::Publishing { .. } => self.retry_at = None,
             Report::Acknowledged { bytes, by } if *bytes > self.bytes => {
                 self.bytes = *bytes;
-                self.acknowledged = Some(now.time);
+                (self.acknowledged, self.heard) = (Some(now.time), now.time);
                 if self.proof.is_none_or(|(best, at)| *by <= best || now.time.since(at) > FRESH) {
                     self.proof = Some((*by, now.time));
                 }
                 self.cause = None;
             }
-            Report::Acknowledged { .. } | Report::KeyframeWanted | Report::Closed => {}
+            Report::Acknowledged { .. } | Report::KeyframeWanted | Report::Link(_) | Report::Closed => {}
             Report::Failed { cause, retry_in } => {
                 self.cause = Some(cause.clone());
                 self.retry_at = Some(now.time + *retry_in);
@@ -81,6 +89,15 @@ impl Uplink {
             Report::Stats(stats) => self.stats = *stats,
         }
         self.note_state(now);
+    }
+
+    /// Whether an IDR that it wants is worth forcing on every Source.
+    pub fn forces_keyframe(&mut self, now: Time) -> bool {
+        let may = self.forced.is_none_or(|at| now.since(at) >= FORCES);
+        if may {
+            self.forced = Some(now);
+        }
+        may
     }
 
     /// Keeps the moment of the last change of state.
@@ -94,6 +111,18 @@ impl Uplink {
     /// Whether media was acknowledged in the last 3 s.
     pub fn on_air(&self, now: Time) -> bool {
         self.acknowledged.is_some_and(|at| now.since(at) <= FRESH)
+    }
+
+    /// When media was last acknowledged; before the first time, when the delivery began.
+    pub fn heard(&self) -> Time {
+        self.heard
+    }
+
+    /// Why it is not on air; none while it is, and while the first try is under way.
+    pub fn trouble(&self, now: Time) -> Option<Cause> {
+        // What was acknowledged and is not any more has stalled, before its connection is given up.
+        let stalled = self.acknowledged.map(|_| Cause::Stalled);
+        self.cause.clone().or(stalled).filter(|_| !self.on_air(now))
     }
 
     /// When [`on_air`](Self::on_air) ends if nothing more is acknowledged.

@@ -1,10 +1,10 @@
 //! Intent against facts: the only place that starts or stops anything.
 
-use super::{Control, Effect, Held, KEYFRAME_PAUSE, Now, SHUTDOWN, SavedIntent, Signal, Uplink, UplinkId};
+use super::{Content, Control, Effect, Held, KEYFRAME_PAUSE, Now, SHUTDOWN, Signal, Uplink, UplinkId, backup::Primary};
 use crate::{
     board,
-    command::{Answer, Reason},
-    media::{Order, Plan, plan},
+    command::{Answer, Cut, Reason},
+    media::{AudioPlan, AudioSource, Order, Plan, VideoPlan, plan},
     settings::Source,
     status::{Intent, SignalState},
     units::Time,
@@ -21,8 +21,12 @@ impl Control {
             None => {}
         }
         self.choose_input();
+        self.judge_loss(now, effects);
+        self.begin_program(now.time, effects);
         self.reconcile_workers(now.time, effects);
         self.reconcile_uplinks(now, effects);
+        self.reconcile_pace(now, effects);
+        self.make_cards(now.time, effects);
         self.force_keyframe(now.time, effects);
         self.answer_waiting(now, effects);
         self.note_faults(now);
@@ -37,19 +41,66 @@ impl Control {
         if self.intent != intent {
             self.running = self.settings.clone();
             self.on_air_since = None;
+            (self.show.since, self.show.lost, self.show.ended) = (None, None, false);
+        }
+        if intent == Intent::OffAir {
+            (self.show.cut, self.show.mute) = (Cut::Live, false);
         }
         self.intent = intent;
+        self.content = Content::default();
         self.chosen_sources = sources;
-        effects.push(Effect::SaveIntent(SavedIntent { intent, sources: self.chosen_sources.clone() }));
+        effects.push(Effect::SaveIntent(self.saved_intent()));
     }
 
-    /// The Sources to push to, the primary first.
+    /// The Sources to push to, the primary first; the backup while it carries the program.
     pub(super) fn wanted_sources(&self) -> Vec<&Source> {
+        let mut sources = self.chosen();
+        sources.extend(self.spare().filter(|_| self.backup.carries()));
+        sources
+    }
+
+    /// The Sources that the operator chose, the primary first.
+    fn chosen(&self) -> Vec<&Source> {
         let names = self.chosen_sources.as_ref().unwrap_or(&self.running.push.sources);
         if names.is_empty() {
             return self.running.sources.first().into_iter().collect();
         }
         names.iter().filter_map(|name| self.running.sources.iter().find(|source| source.name == *name)).collect()
+    }
+
+    /// The backup, unless it is pushed to anyway.
+    pub(super) fn spare(&self) -> Option<&Source> {
+        let name = self.running.push.backup.as_ref()?;
+        let spare = self.running.sources.iter().find(|source| source.name == *name);
+        spare.filter(|spare| !self.chosen().iter().any(|source| source.name == spare.name))
+    }
+
+    /// The primary's delivery, once it was opened and until it is ended.
+    pub(super) fn primary(&self) -> Option<&Uplink> {
+        let source = *self.chosen().first()?;
+        self.uplinks.iter().find(|uplink| uplink.closing.is_none() && uplink.source == *source)
+    }
+
+    /// The delivery that decides where one has to: the primary's, or the backup's while only that is on air.
+    pub fn leading(&self, now: Time) -> Option<&Uplink> {
+        let primary = self.primary();
+        let spare = self.spare().filter(|_| self.backup.carries());
+        let backup = self.uplinks.iter().find(|uplink| uplink.closing.is_none() && Some(&uplink.source) == spare);
+        match (primary, backup) {
+            (Some(primary), Some(backup)) if !primary.on_air(now) && backup.on_air(now) => Some(backup),
+            (primary, _) => primary,
+        }
+    }
+
+    fn judge_backup(&mut self, now: Time) {
+        let primary = self.primary().filter(|_| self.pushing() && self.spare().is_some());
+        let name = primary.map(|uplink| uplink.source.name.clone());
+        let primary = primary.zip(name.as_deref()).map(|(uplink, name)| Primary {
+            name,
+            heard: uplink.heard(),
+            on_air: uplink.on_air(now),
+        });
+        self.backup.judge(primary, self.running.push.backup_return, now);
     }
 
     /// The chosen input's signal while it is locked and wanted.
@@ -66,7 +117,7 @@ impl Control {
         }
     }
 
-    fn board_input(&self) -> Option<&board::Input> {
+    pub(super) fn board_input(&self) -> Option<&board::Input> {
         self.board.inputs.iter().find(|input| input.name == self.input)
     }
 
@@ -78,7 +129,7 @@ impl Control {
             return;
         }
         let locked = |name: &str| self.signals.get(name).is_some_and(|signal| signal.state == SignalState::Locked);
-        if self.program || locked(&self.input) {
+        if self.show.program.is_some() || locked(&self.input) {
             return;
         }
         if let Some(first) = self.board.automatic_inputs().find(|input| locked(&input.name)) {
@@ -86,14 +137,36 @@ impl Control {
         }
     }
 
-    fn reconcile_workers(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let (mut video, mut audio) = (None, None);
-        if let (Some(signal), Some(input)) = (self.wanted_signal(), self.board_input()) {
-            let output = &self.running.output;
-            video = plan::video(&self.board, input, output, signal, self.video.skipped()).map(Plan::Video);
-            audio = plan::audio(input, &self.running.input, output).map(Plan::Audio);
+    /// Whether a sound card is known not to be there, or not to be recordable.
+    fn is_missing(&self, source: &AudioSource) -> bool {
+        match (source, &self.cards) {
+            (AudioSource::Alsa(device), Some(cards)) => {
+                // Of another kind of device nothing is known.
+                let card = device.strip_prefix("hw:CARD=").map(|card| card.split(',').next().unwrap_or(card));
+                card.is_some_and(|card| !cards.contains(card))
+            }
+            _ => false,
         }
-        let encode = self.pushing();
+    }
+
+    fn reconcile_workers(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let (mut video, mut audio): (Option<VideoPlan>, Option<AudioPlan>) = (None, None);
+        if let (Some(signal), Some(input)) = (self.wanted_signal(), self.board_input()) {
+            video = plan::video(&self.board, input, &self.output(), signal, self.video.skipped());
+            if let Some(plan) = &mut video {
+                plan.bitrate = self.bitrate(now);
+            }
+        }
+        // A card of its own goes on when the picture goes.
+        let own = self.running.input.audio != "auto" && self.pushing();
+        if let Some(input) = self.board_input().filter(|_| own || video.is_some()) {
+            audio = plan::audio(input, &self.running.input, &self.running.output);
+        }
+        // Its process would only fail to open it, again and again.
+        let missing = audio.as_ref().is_some_and(|plan| self.is_missing(&plan.source));
+        self.card_missing = missing.then(|| self.card_missing.unwrap_or(now));
+        let audio = audio.filter(|_| !missing).map(Plan::Audio);
+        let (video, encode) = (video.map(Plan::Video), self.pushing());
         effects.extend(self.video.reconcile(video.as_ref(), encode, now, &mut self.next_id));
         effects.extend(self.audio.reconcile(audio.as_ref(), encode, now, &mut self.next_id));
     }
@@ -102,12 +175,9 @@ impl Control {
     /// wanted is released when another is on air.
     fn reconcile_uplinks(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.uplinks.retain(|uplink| !uplink.overdue(now.time));
+        self.judge_backup(now.time);
         let pushing = self.pushing();
-        if pushing && (self.program || self.wanted_signal().is_some()) {
-            if !self.program {
-                self.program = true;
-                effects.push(Effect::BeginProgram);
-            }
+        if pushing && self.show.program.is_some() {
             let missing: Vec<Source> = self
                 .wanted_sources()
                 .into_iter()
@@ -133,8 +203,8 @@ impl Control {
                 effects.push(Effect::CloseUplink { id: uplink.id });
             }
         }
-        if self.program && !pushing && self.uplinks.is_empty() {
-            self.program = false;
+        if self.show.program.is_some() && !pushing && self.uplinks.is_empty() {
+            self.show.program = None;
             effects.push(Effect::EndProgram);
         }
         if pushing && self.on_air_since.is_none() && self.uplinks.iter().any(|uplink| uplink.on_air(now.time)) {
@@ -145,12 +215,12 @@ impl Control {
     /// What an ingest is told of the program.
     pub fn media_info(&self) -> MediaInfo {
         let output = &self.running.output;
-        let (mode, encoder) = match self.video.plan() {
-            Some(Plan::Video(plan)) => (plan.mode, plan.encoders.first().map(|encoder| encoder.element.clone())),
-            _ => (plan::output_mode(output, self.board.limits, None, None), None),
+        let encoder = match self.video.plan() {
+            Some(Plan::Video(plan)) => plan.encoders.first().map(|encoder| encoder.element.clone()),
+            _ => None,
         };
         MediaInfo {
-            mode,
+            mode: self.output_mode(),
             codec: output.codec,
             bitrate: output.bitrate_max,
             audio_bitrate: output.audio_bitrate,

@@ -2,24 +2,26 @@
 
 use super::{Control, Now, fault, onair};
 use crate::{
-    media::Plan,
+    board::InputKind,
+    command::Cut,
+    media::{FailureKind, Plan},
     settings::OutputMode,
-    status::{Fault, InputStatus, ProgramStatus, Showing, SignalState, Stats, Status},
+    status::{Fault, InputStatus, ProgramStatus, Severity, Showing, SignalState, Stats, Status},
     units::Time,
 };
+use std::time::Duration;
+
+/// HDMI sound may come 1 to 4 s after the picture.
+const LATE_SOUND: Duration = Duration::from_secs(5);
 
 impl Control {
-    /// What to show at `now`; `figures` has what the daemon measured of the host.
+    /// What to show at `now`; `figures` has what the daemon measured of the host. The network is filled in by who knows it.
     pub fn status(&self, now: Now, showing: Option<Showing>, figures: Stats) -> Status {
         let signal = self.signals.get(&self.input);
         let (started, plan) = (self.video.started(), self.video.plan());
-        let mode = match plan {
-            Some(Plan::Video(plan)) => Some(plan.mode),
-            _ => match self.running.output.mode {
-                OutputMode::Fixed(mode) => Some(mode),
-                OutputMode::Follow => None,
-            },
-        };
+        // What follows the input is known with it.
+        let known = plan.is_some() || self.show.program.is_some() || self.running.output.mode != OutputMode::Follow;
+        let mode = known.then(|| self.output_mode());
         Status {
             schema: 1,
             id: self.id.clone(),
@@ -37,12 +39,14 @@ impl Control {
             },
             program: ProgramStatus {
                 showing,
+                muted: self.show.mute,
                 mode,
                 codec: self.running.output.codec,
                 encoder: started.map(|started| started.encoder.clone()),
                 hardware: started.is_some_and(|started| started.hardware),
             },
             uplinks: self.uplinks.iter().map(|uplink| uplink.status(now.time)).collect(),
+            network: None,
             broadcast: None,
             faults: self.standing.clone(),
             stats: Stats {
@@ -78,6 +82,14 @@ impl Control {
             .collect();
     }
 
+    /// What keeps sound from coming, but for a card that is only late.
+    fn sound_failure(&self, now: Time) -> Option<FailureKind> {
+        let missing = self.card_missing.map(|since| (FailureKind::Device, now.since(since)));
+        let failing = self.audio.failure().map(|kind| (kind, self.audio.failing_for(now)));
+        let (kind, lasts) = missing.or(failing)?;
+        (kind != FailureKind::Device || lasts >= LATE_SOUND).then_some(kind)
+    }
+
     fn notices(&self, now: Time) -> Vec<fault::Notice> {
         let mut notices = Vec::new();
         let pushing = self.pushing();
@@ -88,8 +100,12 @@ impl Control {
             }
             if signal.state == SignalState::Locked {
                 notices.extend(fault::video(self.video.failure(), self.video.given_up()));
-                notices.extend(fault::sound(self.audio.failure(), self.audio.given_up()));
+                notices.extend(fault::sound(self.sound_failure(now), self.audio.given_up()));
             }
+        }
+        if pushing && self.show.cut == Cut::Live {
+            let hdmi = self.board_input().is_some_and(|input| matches!(input.kind, InputKind::Hdmi(_)));
+            notices.extend(self.content.notices(&self.input, hdmi, now));
         }
         if let Some(started) = self.video.started() {
             if !started.missing.is_empty() {
@@ -105,11 +121,33 @@ impl Control {
         if let Some(note) = self.audio.started().and_then(|started| started.note.as_ref()) {
             notices.push(fault::sound_note(note));
         }
+        if self.stills.picture_refused() {
+            notices.push(fault::slate_picture());
+        }
+        if self.stills.without_slate() {
+            notices.push(fault::without_slate());
+        }
+        if self.show.ended {
+            notices.push(fault::ended_without_picture());
+        }
         if pushing && self.wanted_sources().is_empty() {
             notices.push(fault::no_source());
         }
-        for uplink in self.uplinks.iter().filter(|uplink| uplink.closing.is_none() && !uplink.on_air(now)) {
-            notices.extend(uplink.cause.as_ref().map(|cause| fault::uplink(&uplink.source.name, cause)));
+        let leading = self.leading(now).map(|uplink| uplink.id);
+        let primary = self.primary().map(|uplink| uplink.id);
+        for uplink in self.uplinks.iter().filter(|uplink| uplink.closing.is_none()) {
+            let Some(cause) = uplink.trouble(now) else { continue };
+            let mut notice = fault::uplink(&uplink.source.name, &cause);
+            if Some(uplink.id) == primary && leading != primary {
+                // Its viewers get the program from the backup.
+                notice.severity = Severity::Warning;
+            }
+            notices.push(notice);
+        }
+        notices.extend(self.slow_links(now));
+        if let (Some(spare), Some(primary), true) = (self.spare(), self.primary(), self.backup.carries()) {
+            let back = self.running.push.backup_return;
+            notices.push(fault::on_backup(&spare.name, &primary.source.name, back));
         }
         notices.extend(self.told.iter().cloned().map(Into::into));
         notices.sort_by(|one, other| other.severity.cmp(&one.severity).then(one.code.cmp(other.code)));

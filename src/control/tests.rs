@@ -4,7 +4,7 @@ use crate::{
         self, BitrateControl, BitrateUnit, Encoder, Input, InputKind, IntervalControl, KeyframeControl, Limits, Through,
     },
     command::{Answer, Command, Origin, Reason},
-    media::{Failure, FailureKind, Order, Plan, Started},
+    media::{Failure, FailureKind, Flow, Look, Order, Plan, Started},
     settings::{Codec, Source},
     status::{AcknowledgedBy, SignalState},
     units::BitRate,
@@ -12,6 +12,11 @@ use crate::{
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+
+mod edges;
+mod pace;
+mod show;
+mod sources;
 
 fn encoder(element: &str, hardware: bool) -> Encoder {
     let property = |name: &str| (name.to_owned(), Through::Property);
@@ -56,11 +61,8 @@ fn source(name: &str) -> Source {
     Source {
         name: name.into(),
         url: Some("rtmp://127.0.0.1/live".into()),
-        service: None,
-        region: None,
         key: Some(crate::settings::Secret::new("k")),
-        key_file: None,
-        credential: None,
+        ..Source::default()
     }
 }
 
@@ -219,9 +221,9 @@ fn go_is_held_not_tapped() {
     control.handle(press(true), at(100));
     control.handle(press(false), at(900));
     assert!(!control.pushing());
-    control.handle(press(true), at(1000));
-    assert_eq!(control.next_wake(at(1000).time), Some(at(2000).time));
-    let effects = control.handle(Event::Tick, at(2000));
+    control.handle(press(true), at(1600));
+    assert_eq!(control.next_wake(at(1600).time), Some(at(2600).time));
+    let effects = control.handle(Event::Tick, at(2600));
     assert!(control.pushing() && !opened(&effects).is_empty());
     control.handle(Event::Tick, at(5000));
     assert!(control.pushing(), "holding on does not stop");
@@ -234,7 +236,7 @@ fn go_is_held_not_tapped() {
 #[test]
 fn a_killed_worker_is_back_at_once_and_the_uplink_stays() {
     let (mut control, video, _) = on_air();
-    control.handle(Event::Worker { id: video, report: Report::Alive }, at(6000));
+    control.handle(Event::Worker { id: video, report: Report::Alive(Flow::default()) }, at(6000));
     let effects = control.handle(Event::WorkerExited { id: video }, at(6100));
     assert_eq!(workers(&effects).len(), 1, "{effects:?}");
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::CloseUplink { .. })));
@@ -304,7 +306,8 @@ fn a_changed_bitrate_goes_to_the_encoder_and_a_changed_mode_waits() {
 
 #[test]
 fn power_on_follows_the_policy() {
-    let saved = Some(SavedIntent { intent: Intent::OnAir, sources: Some(vec!["Spare".into()]) });
+    let saved =
+        Some(SavedIntent { intent: Intent::OnAir, sources: Some(vec!["Spare".into()]), show: Cut::Live, mute: false });
     for (policy, pushing) in [(PowerOn::Never, false), (PowerOn::Resume, true), (PowerOn::Always, true)] {
         let mut settings = settings();
         settings.push.at_power_on = policy;
@@ -352,7 +355,10 @@ fn step() -> impl Strategy<Value = Step> {
     use SignalState::*;
     let state = prop::sample::select(vec![NoDevice, NoCable, NoSignal, NoLock, OutOfRange, Locked, Locked, Locked]);
     let report = prop::sample::select(vec![
-        Report::Alive,
+        Report::Alive(Flow::default()),
+        Report::Alive(Flow { captured: Duration::from_secs(2), ..Flow::default() }),
+        Report::Alive(Flow { waiting: Duration::from_secs(9), ..Flow::default() }),
+        Report::Picture(Look { black: true, still: false }),
         Report::BitrateFixed,
         Report::Level(vec![-3.0, -3.0]),
         Report::Failed(Failure { kind: FailureKind::Device, text: String::new() }),
@@ -372,8 +378,8 @@ fn step() -> impl Strategy<Value = Step> {
         Command::Start { sources: Some(vec!["Nowhere".into()]) },
         Command::Stop { confirm: true },
         Command::Stop { confirm: false },
-        Command::Show { what: "slate".into(), mute: None },
-        Command::Show { what: "live".into(), mute: None },
+        Command::Show { what: Cut::Slate, mute: None },
+        Command::Show { what: Cut::Live, mute: None },
         Command::Preflight { source: None },
         Command::Preview,
     ]);
@@ -417,7 +423,7 @@ impl World {
                     prop_assert!(self.workers.contains_key(id), "orders go to live workers");
                     prop_assert!(pushing || *order != Order::Encode, "no encoding without intent");
                 }
-                Effect::StopWorker { id } => prop_assert!(self.workers.contains_key(id)),
+                Effect::StopWorker { id } | Effect::KillWorker { id } => prop_assert!(self.workers.contains_key(id)),
                 Effect::OpenUplink { id, .. } => {
                     prop_assert!(pushing, "no delivery without intent");
                     prop_assert!(self.seen.insert(id.0), "ids are never used twice");
@@ -440,7 +446,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn rules_hold_over_any_series_of_events(steps in prop::collection::vec(step(), 1..120)) {
-        let (mut control, mut world, mut now, mut requests) = (core(), World::default(), 0u64, 0u64);
+        let mut control = Control::new(board(), sources::with(&["Main"], Some("Spare")), "fc-0".into(), None, Time::ZERO);
+        let (mut world, mut now, mut requests) = (World::default(), 0u64, 0u64);
         for step in steps {
             let event = match step {
                 Step::Signal(input, state) => signal(input, state),
@@ -467,7 +474,7 @@ proptest! {
                     command(requests, ordered)
                 }
                 Step::Settings(rate, at_once) => {
-                    let mut settings = settings();
+                    let mut settings = sources::with(&["Main"], (rate > 2).then_some("Spare"));
                     settings.output.bitrate_max = BitRate::new(rate * 1_000_000);
                     Event::Settings { settings: Box::new(settings), at_once }
                 }

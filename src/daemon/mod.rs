@@ -1,14 +1,18 @@
 //! The loop: it owns the clock, the channels and the edges, and performs what the control core decides. The only place that
 //! knows everybody.
 
+mod clock;
 mod perform;
+mod rates;
 mod settings;
 
 use crate::{
+    access_unit::AccessUnit,
     board::Board,
     capture,
-    command::{Answer, Command, Origin},
-    control::{Control, Event, Now, RequestId, UplinkId, WorkerId},
+    clock::Dates,
+    command::{Answer, Command, Cut, Origin},
+    control::{CardId, Control, Event, Now, RequestId, UplinkId, WorkerId},
     host::Host,
     http::{self, Ask},
     media::{
@@ -16,10 +20,10 @@ use crate::{
         supervisor::{Message, Said, Worker},
     },
     network, notify, panel,
-    program::timeline::Timeline,
+    program::{slate::Gop, timeline::Timeline},
     settings::{Layers, OutputMode},
     state::{ClockFloor, StateFolder},
-    status::{Fault, Showing, Stats, Status},
+    status::{Fault, NetworkStatus, Showing, Stats, Status},
     sys,
     units::{Mode, Time},
     uplink::{self, trust::Trust},
@@ -27,7 +31,6 @@ use crate::{
 };
 use anyhow::Context as _;
 use bytes::Bytes;
-use jiff::Timestamp;
 use perform::Delivery;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -80,6 +83,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         async move { network::watch("/".as_ref(), events).await }
     });
     daemon.watch_inputs()?;
+    let _cards = capture::sound::watch("/".into(), events.clone()).context("sound cards")?;
     let _buttons = panel::buttons::watch(&daemon.control.board().buttons, events).context("buttons")?;
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -93,7 +97,10 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
             Some(message) = message_queue.recv() => daemon.take_message(message),
             Some(event) = event_queue.recv() => daemon.handle(event),
             Some(ask) = ask_queue.recv() => daemon.take_ask(ask),
-            Some((request, answer)) = done_queue.recv() => daemon.answer(request, answer),
+            Some(done) = done_queue.recv() => match done {
+                Done::Answer(request, answer) => daemon.answer(request, answer),
+                Done::Card(id, cut, made) => daemon.take_card(id, cut, made),
+            },
             _ = terminate.recv() => daemon.shut_down(),
             _ = interrupt.recv() => daemon.shut_down(),
             _ = hang_up.recv() => daemon.reload(),
@@ -103,8 +110,13 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A command's answer that took an edge to find.
-type Done = (RequestId, Answer);
+/// What took an edge to do.
+enum Done {
+    /// A command's answer.
+    Answer(RequestId, Answer),
+    /// A card.
+    Card(CardId, Cut, Result<Gop, media::Failure>),
+}
 
 struct Daemon {
     control: Control,
@@ -113,7 +125,11 @@ struct Daemon {
     state: StateFolder,
     floor: ClockFloor,
     trust: Arc<Trust>,
+    dates: Dates,
     host: Host,
+    rates: rates::Rates,
+    network: Option<NetworkStatus>,
+    begun: Time,
     figures: Stats,
     /// By what found them, so that a new finding replaces the old one.
     found: BTreeMap<&'static str, Vec<Fault>>,
@@ -125,6 +141,10 @@ struct Daemon {
     watches: Vec<Watch>,
     watched: Option<Mode>,
     timeline: Option<Timeline>,
+    /// What can be shown instead of the input.
+    cards: BTreeMap<Cut, Gop>,
+    /// The card that was made last, until control says whether it is used.
+    made: Option<(CardId, Cut, Gop)>,
     showing: Option<Showing>,
     workers: BTreeMap<WorkerId, Worker>,
     uplinks: BTreeMap<UplinkId, Delivery>,
@@ -159,6 +179,8 @@ impl Daemon {
         faults.extend(fault);
         let (floor, fault) = ClockFloor::load(&state);
         faults.extend(fault);
+        let (rates, fault) = rates::Rates::load(&state);
+        faults.extend(fault);
         let trust = Arc::new(Trust::load(
             floor.time().map_or(Duration::ZERO, |time| Duration::from_secs(time.as_second().unsigned_abs())),
         ));
@@ -173,7 +195,11 @@ impl Daemon {
             state,
             floor,
             trust,
+            dates: Dates::default(),
             host,
+            rates,
+            network: None,
+            begun: now,
             figures: Stats::default(),
             found: BTreeMap::from([("start", faults)]),
             events,
@@ -182,6 +208,8 @@ impl Daemon {
             watches: Vec::new(),
             watched: None,
             timeline: None,
+            cards: BTreeMap::new(),
+            made: None,
             showing: None,
             workers: BTreeMap::new(),
             uplinks: BTreeMap::new(),
@@ -196,16 +224,11 @@ impl Daemon {
             sentence: String::new(),
             ended: false,
         };
+        daemon.look_at_network();
         daemon.measure(now);
         daemon.find_faults();
         daemon.tell();
         (daemon, shown)
-    }
-
-    /// The present, for decisions and for people.
-    fn now(&self) -> Now {
-        let set = self.figures.clock.is_some_and(|clock| clock != "not-set");
-        Now { time: sys::now(), wall: set.then(Timestamp::now) }
     }
 
     fn handle(&mut self, event: Event) {
@@ -217,15 +240,21 @@ impl Daemon {
                     timeline.sound_gone(*id);
                 }
             }
+            Event::NetworkChanged => self.look_at_network(),
             Event::Uplink { id, report: uplink::Report::Closed } => drop(self.uplinks.remove(id)),
             _ => {}
         }
+        // Ten a second for each uplink: they are shown with the next figures.
+        let routine = matches!(event, Event::Uplink { report: uplink::Report::Link(_), .. });
         let effects = self.control.handle(event, now);
+        let shown = !routine || !effects.is_empty();
         for effect in effects {
             self.perform(effect);
         }
         self.control_wake = self.control.next_wake(now.time);
-        self.publish(now);
+        if shown {
+            self.publish(now);
+        }
     }
 
     /// Follows every input of the board.
@@ -255,14 +284,7 @@ impl Daemon {
             Said::Exited => return self.handle(Event::WorkerExited { id }),
         };
         match report {
-            media::Report::Unit(unit) => {
-                let now = sys::now();
-                let mut out = Vec::new();
-                if let Some(timeline) = &mut self.timeline {
-                    timeline.push(id, unit, now, &mut out);
-                }
-                self.deliver(out);
-            }
+            media::Report::Unit(unit) => self.take_unit(id, unit),
             media::Report::Preview(picture) => {
                 for viewer in self.viewers.drain(..) {
                     let _ = viewer.send(Some(picture.clone()));
@@ -308,7 +330,7 @@ impl Daemon {
     /// Lets `work` find the answer to a command, beside the loop.
     fn answer_later(&self, request: RequestId, work: impl Future<Output = Answer> + Send + 'static) {
         let done = self.done.clone();
-        tokio::spawn(async move { drop(done.send((request, work.await))) });
+        tokio::spawn(async move { drop(done.send(Done::Answer(request, work.await))) });
     }
 
     fn shut_down(&mut self) {
@@ -331,11 +353,7 @@ impl Daemon {
 
     fn wake(&mut self) {
         let now = sys::now();
-        let mut out = Vec::new();
-        if let Some(timeline) = &mut self.timeline {
-            timeline.tick(now, &mut out);
-        }
-        self.deliver(out);
+        self.tick_timeline(now);
         if let Some((interval, next)) = &mut self.watchdog
             && *next <= now
         {
@@ -347,10 +365,39 @@ impl Daemon {
             self.next_second = now + SECOND;
             self.measure(now);
         }
-        let showing = self.timeline.as_ref().and_then(|timeline| timeline.showing(now));
-        if second || showing != self.showing || self.control_wake.is_some_and(|wake| wake <= now) {
-            self.showing = showing;
+        if second || self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);
+        }
+    }
+
+    fn take_unit(&mut self, worker: WorkerId, unit: AccessUnit) {
+        let (now, mut out) = (sys::now(), Vec::new());
+        let Some(timeline) = &mut self.timeline else { return };
+        timeline.push(worker, unit, now, &mut out);
+        let key_wanted = timeline.take_key_wanted();
+        self.deliver(out);
+        if key_wanted {
+            self.handle(Event::KeyframeWanted);
+        }
+        self.note_showing(now);
+    }
+
+    /// Lets the timeline send what is due.
+    fn tick_timeline(&mut self, now: Time) {
+        let mut out = Vec::new();
+        if let Some(timeline) = &mut self.timeline {
+            timeline.tick(now, &mut out);
+        }
+        self.deliver(out);
+        self.note_showing(now);
+    }
+
+    /// Tells everybody when viewers see something else.
+    fn note_showing(&mut self, now: Time) {
+        let showing = self.timeline.as_ref().and_then(|timeline| timeline.showing(now));
+        if showing != self.showing {
+            self.showing = showing;
+            self.publish(self.now());
         }
     }
 
@@ -365,9 +412,10 @@ impl Daemon {
             cpu: figures.cpu,
             memory_bytes: figures.memory_bytes,
             disk_free_bytes: figures.disk_free_bytes,
-            clock: Some(figures.clock),
+            clock: self.figures.clock,
             ..Stats::default()
         };
+        self.figures.clock = Some(self.judge_clock(figures.clock, now));
         let wall = self.now().wall.filter(|_| self.figures.clock == Some("synchronised"));
         if let Some(wall) = wall.filter(|wall| self.floor.is_due(*wall)) {
             let saved = self.floor.save(&self.state, wall);
@@ -377,6 +425,7 @@ impl Daemon {
 
     fn publish(&mut self, now: Now) {
         let status = self.control.status(now, self.showing, self.figures.clone());
+        let status = Status { network: self.network.clone(), ..status };
         let sentence = status.sentence();
         if sentence != self.sentence {
             tracing::info!("{sentence}");

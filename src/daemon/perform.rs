@@ -1,21 +1,24 @@
 //! Doing what control decided: workers, uplinks, files, answers.
 
-use super::Daemon;
+use super::{Daemon, Done};
 use crate::{
-    access_unit::AccessUnit,
-    command::{Answer, Reason},
-    control::{Effect, Event, Job, RequestId, UplinkId, WorkerId},
-    media::{Order, supervisor},
-    program::timeline::Timeline,
-    settings::Source,
+    access_unit::{AccessUnit, Track},
+    command::{Answer, Cut, Reason},
+    control::{CardId, Effect, Event, Job, RequestId, UplinkId, WorkerId},
+    media::{Card, Failure, Order, StillPlan, cards, supervisor},
+    program::{slate::Gop, timeline::Timeline},
+    settings::{self, Source},
+    sys,
     uplink::{MediaInfo, delivery, task},
 };
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 /// A running uplink, from the loop's side.
 pub(super) struct Delivery {
     media: mpsc::Sender<Arc<AccessUnit>>,
+    /// It did not read; it gets nothing until the next IDR, with which decoding can go on.
+    behind: bool,
     orders: mpsc::Sender<task::Order>,
 }
 
@@ -35,7 +38,25 @@ impl Daemon {
                     worker.stop();
                 }
             }
-            Effect::BeginProgram => self.timeline = Some(Timeline::new()),
+            Effect::KillWorker { id } => {
+                if let Some(worker) = self.workers.remove(&id) {
+                    worker.kill();
+                }
+            }
+            Effect::MakeCard { id, cut, plan } => self.make_card(id, cut, *plan),
+            Effect::UseCard { id } => self.use_card(id),
+            Effect::RefreshCard => {
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.refresh();
+                }
+            }
+            Effect::BeginProgram { card } => self.begin_program(card),
+            Effect::Cut { cut, mute } => {
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.cut(cut, mute);
+                }
+                self.tick_timeline(sys::now());
+            }
             Effect::EndProgram => {
                 (self.timeline, self.showing) = (None, None);
                 self.follow_mode();
@@ -55,6 +76,7 @@ impl Daemon {
                 let saved = self.state.save("intent.json", &intent);
                 self.note_saved(saved);
             }
+            Effect::KeepRate(rate) => self.keep_rate(rate),
             Effect::Answer { request, answer } => self.answer(request, answer),
             Effect::Perform { request, job } => self.perform_job(request, job),
             Effect::Exit => self.ended = true,
@@ -71,6 +93,55 @@ impl Daemon {
         }
     }
 
+    /// Has a card made beside the loop; `take_card` gets it.
+    fn make_card(&mut self, id: CardId, cut: Cut, mut plan: StillPlan) {
+        if self.timeline.is_none() {
+            // Of another mode, or with another name: it must not be shown any more.
+            self.cards.remove(&cut);
+        }
+        if let Card::Picture(path) = &mut plan.card {
+            let settings = self.settings.as_deref().unwrap_or(Path::new(settings::PATH));
+            *path = settings.parent().unwrap_or(Path::new("/")).join(&path);
+        }
+        let (folder, done) = (self.state.path().join("slates"), self.done.clone());
+        tokio::spawn(async move { drop(done.send(Done::Card(id, cut, cards::gop(plan, &folder).await))) });
+    }
+
+    pub(super) fn take_card(&mut self, id: CardId, cut: Cut, made: Result<Gop, Failure>) {
+        let result = match made {
+            Ok(gop) => {
+                self.made = Some((id, cut, gop));
+                Ok(())
+            }
+            Err(failure) => {
+                tracing::warn!("the card {cut:?} could not be made ({:?}): {}", failure.kind, failure.text);
+                Err(failure.kind)
+            }
+        };
+        self.handle(Event::Card { id, result });
+    }
+
+    fn use_card(&mut self, id: CardId) {
+        let Some((_, cut, gop)) = self.made.take().filter(|(made, ..)| *made == id) else { return };
+        if let Some(timeline) = &mut self.timeline {
+            timeline.set_card(cut, gop.clone());
+        }
+        self.cards.insert(cut, gop);
+    }
+
+    fn begin_program(&mut self, card: bool) {
+        let (mut timeline, now) = (Timeline::new(), sys::now());
+        for (cut, gop) in &self.cards {
+            timeline.set_card(*cut, gop.clone());
+        }
+        if card {
+            timeline.begin(now);
+        } else {
+            timeline.begin_live(now);
+        }
+        self.timeline = Some(timeline);
+    }
+
     pub(super) fn order(&mut self, id: WorkerId, order: Order) {
         if let Some(worker) = self.workers.get(&id) {
             worker.order(order);
@@ -80,7 +151,7 @@ impl Daemon {
     fn open_uplink(&mut self, id: UplinkId, source: Source, media: MediaInfo) {
         let (media_sender, input) = mpsc::channel(UNITS);
         let (order_sender, orders) = mpsc::channel(8);
-        self.uplinks.insert(id, Delivery { media: media_sender, orders: order_sender });
+        self.uplinks.insert(id, Delivery { media: media_sender, behind: false, orders: order_sender });
         let events = self.events.clone();
         let report = move |report| drop(events.send(Event::Uplink { id, report }));
         tokio::spawn(delivery::deliver(source, media, self.trust.clone(), input, orders, report));
@@ -89,10 +160,16 @@ impl Daemon {
     /// Hands units to every uplink; none of them can make the loop wait.
     pub(super) fn deliver(&mut self, units: Vec<AccessUnit>) {
         for unit in units.into_iter().map(Arc::new) {
-            for (id, delivery) in &self.uplinks {
-                if let Err(mpsc::error::TrySendError::Full(_)) = delivery.media.try_send(unit.clone()) {
+            for (id, delivery) in &mut self.uplinks {
+                let begins = unit.track == Track::Video && unit.key;
+                if delivery.behind && !begins {
+                    continue;
+                }
+                let full = matches!(delivery.media.try_send(unit.clone()), Err(mpsc::error::TrySendError::Full(_)));
+                if full && !delivery.behind {
                     tracing::error!("{id:?} does not read its input");
                 }
+                delivery.behind = full;
             }
         }
     }
@@ -106,9 +183,15 @@ impl Daemon {
             Job::Settings => self.answer(request, Answer::Successful { result: self.layers.describe() }),
             Job::Preflight(source) => {
                 let (media, trust) = (self.control.media_info(), self.trust.clone());
+                let events = self.events.clone();
                 self.answer_later(request, async move {
                     match delivery::try_out(&source, &media, &trust).await {
-                        Ok(done) => Answer::Successful { result: delivery::preflight_document(&done) },
+                        Ok(done) => {
+                            if let Some(known) = done.fitting(media.audio_bitrate) {
+                                let _ = events.send(Event::Measured(known));
+                            }
+                            Answer::Successful { result: delivery::preflight_document(&done) }
+                        }
                         Err(cause) => {
                             Answer::failed(Reason::WrongState, format!("{}. {}", cause.text(), cause.advice()))
                         }

@@ -190,7 +190,6 @@ mod tests {
             (Reason::WrongState, 409),
             (Reason::NotAcknowledged, 502),
             (Reason::TimedOut, 504),
-            (Reason::NotSupported, 501),
             (Reason::Internal, 500),
         ] {
             assert_eq!(Answer::failed(reason, "x").into_response().status().as_u16(), code);

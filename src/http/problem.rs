@@ -70,7 +70,6 @@ impl IntoResponse for Answer {
                     // The ingest is the server behind this one.
                     Reason::NotAcknowledged => StatusCode::BAD_GATEWAY,
                     Reason::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-                    Reason::NotSupported => StatusCode::NOT_IMPLEMENTED,
                     Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
                 };
                 Problem { status, detail: text, reason: Some(reason), field }.into_response()

@@ -117,6 +117,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn stamps_follow_the_clock_without_a_gap(ppm in -300.0..300.0f64, jitter in prop::collection::vec(0u64..8_000_000, 3..20)) {
             let least = *jitter.iter().min().expect("jitter");
@@ -132,6 +133,19 @@ mod tests {
                 let off = step.time.cast_signed() - (truth + least).cast_signed();
                 prop_assert!(off.abs() < 3_000_000, "{off} ns off");
             }
+        }
+
+        #[test]
+        fn an_hour_at_200_ppm_stays_within_40_ms(fast in any::<bool>(), jitter in prop::collection::vec(0u64..8_000_000, 3..20)) {
+            let blocks = 360_000;
+            let steps = run(if fast { 200.0 } else { -200.0 }, &jitter, blocks, 0);
+            let most = steps.iter().map(|(step, truth)| step.time.abs_diff(*truth)).max();
+            prop_assert!(most < Some(12_000_000), "the lateness of reading and some milliseconds: {most:?}");
+            // The counts were changed, and not only the stamps: viewers' players count samples.
+            let samples: usize = steps.iter().map(|(step, _)| step.samples).sum();
+            let owed = nanos(samples as u64).abs_diff(steps[blocks - 1].0.time - steps[0].0.time + 10_000_000);
+            prop_assert!(owed < 2_000_000, "{samples} samples");
+            prop_assert!(samples.abs_diff(blocks * BLOCK).abs_diff(34_560) < 1000, "720 ms of an hour: {samples}");
         }
 
         #[test]

@@ -1,7 +1,7 @@
 //! The encoder in the worker: which one, its orders, and what comes out of it.
 
 use super::{
-    FailureKind, Started, VideoPlan, launch,
+    FailureKind, Started, launch,
     link::Link,
     nal::{Picture, Stream},
     sps::Colour,
@@ -11,7 +11,7 @@ use crate::{
     board::{self, KeyframeControl, Through},
     settings::Codec,
     sys::encoder_controls,
-    units::{BitRate, Time},
+    units::{BitRate, Rate, Time},
 };
 use bytes::Bytes;
 use gst::prelude::*;
@@ -24,10 +24,10 @@ pub fn exists(element: &str) -> bool {
     gst::ElementFactory::find(element).is_some()
 }
 
-/// The first of the plan's encoders whose element exists, and the elements before it, which do not.
-pub fn choose(plan: &VideoPlan) -> (Option<board::Encoder>, Vec<String>) {
+/// The first of a plan's encoders whose element exists, and the elements before it, which do not.
+pub fn choose(encoders: &[board::Encoder], codec: Codec) -> (Option<board::Encoder>, Vec<String>) {
     let mut missing = Vec::new();
-    for encoder in plan.encoders.iter().filter(|encoder| encoder.codec == plan.codec) {
+    for encoder in encoders.iter().filter(|encoder| encoder.codec == codec) {
         if exists(&encoder.element) {
             return (Some(encoder.clone()), missing);
         }
@@ -108,12 +108,19 @@ pub struct Pictures {
     encoder: gst::Element,
     caps: Option<gst::Caps>,
     stream: Option<Stream>,
+    /// Pictures a second and those sent, when they are stamped by their place.
+    places: Option<(Rate, u64)>,
 }
 
 impl Pictures {
     /// Sends what `encoder` makes.
     pub fn new(link: Arc<Link>, codec: Codec, encoder: gst::Element) -> Self {
-        Self { link, codec, encoder, caps: None, stream: None }
+        Self { link, codec, encoder, caps: None, stream: None, places: None }
+    }
+
+    /// Stamps the pictures 0, 1/rate, 2/rate... in the order in which they come.
+    pub fn stamped_by_place(self, rate: Rate) -> Self {
+        Self { places: Some((rate, 0)), ..self }
     }
 
     /// Takes the next encoded picture.
@@ -122,7 +129,10 @@ impl Pictures {
             self.caps = sample.caps_owned();
             self.configure();
         }
-        let Some((time, data)) = unit(sample) else { return };
+        let Some((mut time, data)) = unit(sample) else { return };
+        if let Some((rate, sent)) = &mut self.places {
+            (time, *sent) = (rate.time_of(*sent), *sent + 1);
+        }
         match self.stream.as_ref().and_then(|stream| stream.picture(&data)) {
             Some(Picture { key, data: Some(rebuilt) }) => self.link.unit(Track::Video, time, key, &rebuilt),
             Some(Picture { key, data: None }) => self.link.unit(Track::Video, time, key, &data),

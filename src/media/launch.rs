@@ -3,7 +3,7 @@
 //! The worker builds its pipeline from these very arguments, so what `fieldcastd plan` prints is what runs, but for its
 //! end: pasted into gst-launch-1.0 it writes a Matroska file. It holds no secrets: a plan has none.
 
-use super::{AudioPlan, AudioSource, Plan, VideoPlan, VideoSource};
+use super::{AudioPlan, AudioSource, Card, Plan, StillPlan, VideoPlan, VideoSource};
 use crate::{
     board::{BitrateUnit, Encoder, Through},
     settings::{Codec, Latency},
@@ -37,6 +37,10 @@ pub fn describe(plan: &Plan) -> String {
             }
         },
         Plan::Audio(plan) => audio(plan, AAC_ENCODERS[0], Use::Paste),
+        Plan::Still(plan) => match plan.encoders.first() {
+            Some(encoder) => still(plan, encoder, Use::Paste),
+            None => vec!["fakesrc".into(), "num-buffers=1".into(), "!".into(), "fakesink".into()],
+        },
     };
     line.iter().map(|argument| quoted(argument)).collect::<Vec<_>>().join(" ")
 }
@@ -45,20 +49,49 @@ pub fn describe(plan: &Plan) -> String {
 /// `source`, `air` (the valve), `encoder` and `units` (the sink).
 pub fn video(plan: &VideoPlan, encoder: &Encoder, purpose: Use) -> Vec<String> {
     let out = encoder.fit(plan.mode);
-    let (media, parser, stream) = match encoder.codec {
-        Codec::H264 => ("video/x-h264", "h264parse", "avc"),
-        Codec::Hevc => ("video/x-h265", "h265parse", "hvc1"),
-    };
-    let level = encoder.level.as_ref().map(|level| format!(",level=(string){level}")).unwrap_or_default();
     let mut line = Line::default();
     line.capture(plan, &encoder.format, out);
     line.valve(purpose);
     line.conversion(plan, &encoder.format, out);
-    line.encoder(plan, encoder);
-    line.caps(format!("{media},profile={}{level}", encoder.profile));
-    line.element(parser, &[]);
-    line.caps(format!("{media},stream-format={stream},alignment=au"));
+    line.encoder(encoder, plan.bitrate, plan.keyframe_interval, plan.latency);
     line.end(purpose, "video");
+    line.0
+}
+
+/// The arguments of gst-launch-1.0 that make a still picture one GOP with `encoder`, which is set up as [`video`] does it.
+/// The worker pushes it into `source` as RGB of that size; sink as in [`video`].
+pub fn still(plan: &StillPlan, encoder: &Encoder, purpose: Use) -> Vec<String> {
+    let out = encoder.fit(plan.mode);
+    let mut line = Line::default();
+    match (purpose, &plan.card) {
+        (Use::Worker, _) => line.element("appsrc", &[("name", "source")]),
+        (Use::Paste, Card::Picture(file)) => {
+            line.element("filesrc", &[("location", &file.to_string_lossy())]);
+            line.element("decodebin", &[]);
+        }
+        (Use::Paste, Card::Name(_) | Card::Bars) => {
+            line.element("videotestsrc", &[("num-buffers", "1"), ("pattern", "smpte75")]);
+        }
+    }
+    line.element("videoconvertscale", &[("add-borders", "true")]);
+    let caps = raw_caps(&encoder.format, out);
+    line.caps(format!("{caps},colorimetry={},interlace-mode=progressive", colour(out)));
+    line.element("imagefreeze", &[("num-buffers", &plan.pictures().to_string())]);
+    line.caps(format!("video/x-raw,framerate={}/{}", out.rate.num, out.rate.den));
+    line.encoder(encoder, plan.bitrate, plan.keyframe_interval, plan.latency);
+    line.end(purpose, "still");
+    line.0
+}
+
+/// The arguments of gst-launch-1.0 that decode a PNG (`png`) or JPEG file pushed into `file`, whole: RGB with its
+/// transparency, scaled to `width` x `height`, comes out at `picture`.
+pub fn decoded(png: bool, width: u32, height: u32) -> Vec<String> {
+    let mut line = Line::default();
+    line.element("appsrc", &[("name", "file")]);
+    line.element(if png { "pngdec" } else { "jpegdec" }, &[("name", "decoder")]);
+    line.element("videoconvertscale", &[("method", "lanczos")]);
+    line.caps(format!("video/x-raw,format=RGBA,width={width},height={height},pixel-aspect-ratio=1/1"));
+    line.element("appsink", &[("name", "picture"), ("sync", "false")]);
     line.0
 }
 
@@ -189,13 +222,19 @@ impl Line {
         self.caps(format!("video/x-raw,framerate={}/{}", rate.num, rate.den));
     }
 
-    fn encoder(&mut self, plan: &VideoPlan, encoder: &Encoder) {
+    /// The encoder with its parser: access units as [`super::nal`] reads them.
+    fn encoder(&mut self, encoder: &Encoder, bitrate: BitRate, interval: u32, latency: Latency) {
+        let (media, parser, stream) = match encoder.codec {
+            Codec::H264 => ("video/x-h264", "h264parse", "avc"),
+            Codec::Hevc => ("video/x-h265", "h265parse", "hvc1"),
+        };
+        let level = encoder.level.as_ref().map(|level| format!(",level=(string){level}")).unwrap_or_default();
         let mut properties = encoder.properties.clone();
-        properties.extend(tuning(&encoder.element, plan.latency));
+        properties.extend(tuning(&encoder.element, latency));
         let mut controls = encoder.controls.clone();
         for (name, through, value) in [
-            (&encoder.bitrate.name, encoder.bitrate.through, bitrate_value(encoder, plan.bitrate)),
-            (&encoder.interval.name, encoder.interval.through, u64::from(plan.keyframe_interval)),
+            (&encoder.bitrate.name, encoder.bitrate.through, bitrate_value(encoder, bitrate)),
+            (&encoder.interval.name, encoder.interval.through, u64::from(interval)),
         ] {
             match through {
                 Through::Property => drop(properties.insert(name.clone(), value.to_string())),
@@ -208,6 +247,9 @@ impl Line {
         }
         properties.insert("name".into(), "encoder".into());
         self.element_of(&encoder.element, &properties);
+        self.caps(format!("{media},profile={}{level}", encoder.profile));
+        self.element(parser, &[]);
+        self.caps(format!("{media},stream-format={stream},alignment=au"));
     }
 
     fn end(&mut self, purpose: Use, track: &str) {

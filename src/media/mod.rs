@@ -3,10 +3,14 @@
 //! A worker is a process of its own (`fieldcast-media`), the only place that loads GStreamer. Its standard input is a
 //! Unix socket on which [`wire`] frames go both ways; its standard error is its log.
 
+pub mod cards;
 pub mod drift;
+pub mod flow;
 pub mod iec61937;
 pub mod launch;
 pub mod nal;
+pub mod pace;
+pub mod picture_file;
 pub mod plan;
 pub mod sps;
 pub mod supervisor;
@@ -14,15 +18,21 @@ pub mod testcard;
 pub mod wire;
 
 #[cfg(feature = "media")]
+mod canvas;
+#[cfg(feature = "media")]
 mod encoder;
 #[cfg(feature = "media")]
 mod link;
+#[cfg(feature = "media")]
+mod look;
 #[cfg(feature = "media")]
 mod pipeline;
 #[cfg(feature = "media")]
 mod preview;
 #[cfg(feature = "media")]
 mod sound;
+#[cfg(feature = "media")]
+mod still;
 #[cfg(feature = "media")]
 pub mod worker;
 
@@ -34,7 +44,7 @@ use crate::{
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// What a worker is to do: one pipeline. Holds no secrets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +54,40 @@ pub enum Plan {
     Video(VideoPlan),
     /// Sound.
     Audio(AudioPlan),
+    /// One still picture; the worker ends by itself.
+    Still(StillPlan),
+}
+
+/// What can be shown instead of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Card {
+    /// A PNG or JPEG file of the operator's.
+    Picture(PathBuf),
+    /// The built-in card with the box's name.
+    Name(String),
+    /// Colour bars.
+    Bars,
+}
+
+/// One picture, encoded once as a closed GOP; the worker exits when all its units are sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StillPlan {
+    /// What it shows.
+    pub card: Card,
+    /// What goes out; always progressive.
+    pub mode: Mode,
+    /// Video codec.
+    pub codec: Codec,
+    /// In order of preference; the first whose element exists is used.
+    pub encoders: Vec<board::Encoder>,
+    /// Bitrate.
+    pub bitrate: BitRate,
+    /// Pictures in the GOP.
+    pub keyframe_interval: u32,
+    /// Delay against quality, as the live pictures have it: the encoder is set up alike.
+    pub latency: Latency,
 }
 
 /// Where pictures come from.
@@ -85,6 +129,14 @@ pub struct VideoPlan {
     pub keyframe_interval: u32,
     /// Delay against quality.
     pub latency: Latency,
+}
+
+impl StillPlan {
+    /// Pictures that are encoded: two GOPs. An encoder begins carefully and gets better while a picture stands still; in a
+    /// first GOP that repeats, viewers would see that each time. The second begins where the first ended.
+    pub fn pictures(&self) -> u32 {
+        self.keyframe_interval.saturating_mul(2)
+    }
 }
 
 /// Where sound comes from.
@@ -138,10 +190,32 @@ pub enum Report {
     Preview(Bytes),
     /// The encoder cannot change its bitrate while it runs.
     BitrateFixed,
-    /// Raw pictures or samples come in (1 a second): the input is alive even while nothing is encoded.
-    Alive,
+    /// The pipeline runs, and so it flows (4 a second).
+    Alive(Flow),
+    /// What the encoded pictures look like (2 a second).
+    Picture(Look),
     /// It cannot go on; it exits after this.
     Failed(Failure),
+}
+
+/// How a pipeline flows, as the worker measures it: what the daemon does late does not show in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flow {
+    /// Since the last raw picture or samples; since the pipeline runs while none came.
+    pub captured: Duration,
+    /// How long the encoder has had something to encode without giving anything.
+    pub waiting: Duration,
+    /// Whether the encoder has ever given something: the first takes longer.
+    pub encoded: bool,
+}
+
+/// What is wrong with the look of the pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Look {
+    /// Nothing in it is brighter than black.
+    pub black: bool,
+    /// It is, sample for sample, the one looked at before.
+    pub still: bool,
 }
 
 /// What a worker runs.
@@ -186,6 +260,14 @@ pub enum FailureKind {
     Format,
     /// The encoder failed.
     Encoder,
+    /// A file cannot be used as a still picture.
+    Picture,
     /// Anything else.
     Other,
+    /// Nothing is captured any more although the device is there (the daemon's judgement, as are the next two).
+    Stalled,
+    /// The encoder gives nothing although it is fed.
+    EncoderStalled,
+    /// The worker says nothing any more.
+    Wedged,
 }

@@ -1,15 +1,20 @@
 //! The worker's pipeline: built from its plan, on the monotonic clock.
 
 use super::{
-    AudioPlan, Failure, FailureKind, Report, Started, VideoPlan, VideoSource,
+    AudioPlan, Failure, FailureKind, Flow, Report, Started, VideoPlan, VideoSource,
     encoder::{self, Frames, Pictures, VideoEncoder},
+    flow::Gauge,
     launch::{self, Use},
     link::Link,
+    look,
     preview::Preview,
     sound,
     testcard::{self, Cadence},
 };
-use crate::units::{BitRate, Rate};
+use crate::{
+    sys,
+    units::{BitRate, Rate},
+};
 use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
@@ -26,7 +31,7 @@ pub struct Pipeline {
     link: Arc<Link>,
     air: gst::Element,
     on_air: AtomicBool,
-    alive: Arc<AtomicBool>,
+    gauge: Arc<Gauge>,
     preview: Arc<Preview>,
     video: Option<VideoEncoder>,
 }
@@ -40,13 +45,22 @@ pub fn parse(arguments: &[String]) -> Result<gst::Pipeline, gst::glib::Error> {
         .map_err(|_| gst::glib::Error::new(gst::ParseError::Syntax, "not a whole pipeline"))
 }
 
+/// As [`parse`], with what its error means.
+pub fn build(arguments: &[String]) -> Result<gst::Pipeline, Failure> {
+    parse(arguments).map_err(|error| {
+        let missing = error.matches(gst::ParseError::NoSuchElement);
+        let kind = if missing { FailureKind::MissingElement } else { FailureKind::Other };
+        failure(kind, format!("{error}: {}", arguments.join(" ")))
+    })
+}
+
 impl Pipeline {
     /// Builds and starts the video pipeline.
     ///
     /// # Errors
     /// When an element is missing or refuses, or the device cannot be opened.
     pub fn video(plan: &VideoPlan, link: &Arc<Link>) -> Result<Self, Failure> {
-        let (chosen, mut missing) = encoder::choose(plan);
+        let (chosen, mut missing) = encoder::choose(&plan.encoders, plan.codec);
         let Some(board) = chosen else {
             return Err(failure(FailureKind::NoEncoder, format!("none of the encoders exists: {missing:?}")));
         };
@@ -55,6 +69,7 @@ impl Pipeline {
             missing.push(converter.element);
         }
         let parts = Parts::new(&launch::video(&plan, &board, Use::Worker))?;
+        look::attach(&parts.encoder_pad()?, link.clone());
         let (codec, element) = (board.codec, parts.encoder.clone());
         let mut pictures = Pictures::new(link.clone(), codec, element.clone());
         let started = encoder::started(&board, missing);
@@ -115,9 +130,9 @@ impl Pipeline {
         }
     }
 
-    /// Whether something was captured since the last call.
-    pub fn was_alive(&self) -> bool {
-        self.alive.swap(false, Ordering::Relaxed)
+    /// How it flows.
+    pub fn flow(&self) -> Flow {
+        self.gauge.read(sys::now())
     }
 }
 
@@ -132,16 +147,17 @@ struct Parts {
 
 impl Parts {
     fn new(arguments: &[String]) -> Result<Self, Failure> {
-        let pipeline = parse(arguments).map_err(|error| {
-            let missing = error.matches(gst::ParseError::NoSuchElement);
-            let kind = if missing { FailureKind::MissingElement } else { FailureKind::Other };
-            failure(kind, format!("{error}: {}", arguments.join(" ")))
-        })?;
+        let pipeline = build(arguments)?;
         let named = |name: &str| pipeline.by_name(name).ok_or_else(incomplete);
         let source_pad = named("source")?.static_pad("src").ok_or_else(incomplete)?;
         let (air, encoder) = (named("air")?, named("encoder")?);
         let units = named("units")?.downcast::<gst_app::AppSink>().map_err(|_| incomplete())?;
         Ok(Self { pipeline, source_pad, air, encoder, units })
+    }
+
+    /// Where the encoder gets what it encodes.
+    fn encoder_pad(&self) -> Result<gst::Pad, Failure> {
+        self.encoder.static_pad("sink").ok_or_else(incomplete)
     }
 
     fn start(
@@ -151,13 +167,21 @@ impl Parts {
         video: Option<VideoEncoder>,
         mut take: impl FnMut(&gst::Sample) + Send + 'static,
     ) -> Result<Pipeline, Failure> {
+        let (gauge, preview) = (Arc::new(Gauge::new(sys::now())), Arc::new(Preview::default()));
+        let fed = gauge.clone();
+        self.encoder_pad()?.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            fed.fed(sys::now());
+            gst::PadProbeReturn::Ok
+        });
+        let encoded = gauge.clone();
         let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
+            // Before it is sent: while the daemon does not read, the encoder is not to blame.
+            encoded.encoded();
             take(&sink.pull_sample().map_err(|_| gst::FlowError::Eos)?);
             Ok(gst::FlowSuccess::Ok)
         });
         self.units.set_callbacks(callbacks.build());
-        let (alive, preview) = (Arc::new(AtomicBool::new(false)), Arc::new(Preview::default()));
-        self.watch(link.clone(), started, alive.clone(), preview.clone());
+        self.watch(link.clone(), started, gauge.clone(), preview.clone());
 
         // Running time is the monotonic clock's own: stamps are capture times without any arithmetic.
         self.pipeline.use_clock(Some(&gst::SystemClock::obtain()));
@@ -171,14 +195,14 @@ impl Parts {
         let (link, air) = (link.clone(), self.air);
         // The pipeline itself is never freed: stopping a device can hang, and the process ends soon enough.
         std::mem::forget(self.pipeline);
-        Ok(Pipeline { bus, link, air, on_air: AtomicBool::new(false), alive, preview, video })
+        Ok(Pipeline { bus, link, air, on_air: AtomicBool::new(false), gauge, preview, video })
     }
 
     /// Looks at what is captured: that it comes, the first of it, and now and then one to show.
-    fn watch(&self, link: Arc<Link>, started: Started, alive: Arc<AtomicBool>, preview: Arc<Preview>) {
+    fn watch(&self, link: Arc<Link>, started: Started, gauge: Arc<Gauge>, preview: Arc<Preview>) {
         let started = Mutex::new(Some(started));
         self.source_pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            alive.store(true, Ordering::Relaxed);
+            gauge.captured(sys::now());
             if let Some(started) = started.lock().ok().and_then(|mut started| started.take()) {
                 link.send(&Report::Started(Started { note: sound::note(pad), ..started }));
             }
@@ -193,6 +217,7 @@ impl Parts {
 /// Draws counter and flash into the test picture, and stamps it as if a camera locked to the clock had made it.
 fn draw(source: &gst::Pad, rate: Rate) {
     let cadence = Mutex::new(Cadence::new(rate));
+    let told = OnceLock::new();
     let format: OnceLock<Option<gst_video::VideoInfo>> = OnceLock::new();
     source.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let format = format.get_or_init(|| {
@@ -201,7 +226,10 @@ fn draw(source: &gst::Pad, rate: Rate) {
         });
         let (Some(format), Some(buffer)) = (format, info.buffer_mut()) else { return gst::PadProbeReturn::Ok };
         let Ok(mut cadence) = cadence.lock() else { return gst::PadProbeReturn::Ok };
-        let time = cadence.stamp(buffer.pts().map_or(0, gst::ClockTime::nseconds));
+        let made = buffer.pts().map_or(0, gst::ClockTime::nseconds);
+        let time = cadence.stamp(made);
+        // Who measures delays by the stamp has to take this off.
+        told.get_or_init(|| eprintln!("test pictures are stamped {} us before they are made", (made - time) / 1000));
         let buffer = buffer.make_mut();
         buffer.set_pts(gst::ClockTime::from_nseconds(time));
         if let Ok(mut frame) = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, format) {

@@ -1,11 +1,11 @@
 //! From what the hardware has, what the operator wants and what comes in, to what a worker is to do (pure).
 
-use super::{AudioPlan, AudioSource, VideoPlan, VideoSource};
+use super::{AudioPlan, AudioSource, Card, StillPlan, VideoPlan, VideoSource};
 use crate::{
     board::{Audio, Board, Encoder, Input, InputKind, Limits},
     control::Signal,
     settings::{self, Output, OutputMode},
-    units::{Mode, Rate},
+    units::{BitRate, Mode, Rate},
 };
 
 /// The picture format that goes out for `signal`: even, progressive, and what encoder and board can do.
@@ -39,8 +39,7 @@ fn follow(signal: Mode, limit: Mode) -> Mode {
 
 /// The video pipeline for a locked `signal`; none while there is nothing to capture. The first `skip` encoders are left out.
 pub fn video(board: &Board, input: &Input, output: &Output, signal: &Signal, skip: usize) -> Option<VideoPlan> {
-    let encoders: Vec<_> =
-        board.encoders.iter().filter(|encoder| encoder.codec == output.codec).skip(skip).cloned().collect();
+    let encoders = encoders(board, output, skip);
     let source = match &input.kind {
         InputKind::Test => VideoSource::Test,
         InputKind::Hdmi(_) | InputKind::Camera(_) => VideoSource::V4l2 {
@@ -51,18 +50,47 @@ pub fn video(board: &Board, input: &Input, output: &Output, signal: &Signal, ski
         },
     };
     let mode = output_mode(output, board.limits, encoders.first(), signal.mode);
-    let interval = output.keyframe_interval.duration().as_secs_f64() * mode.rate.hz();
-    let lowest = encoders.first().and_then(|encoder| encoder.min_bitrate);
     Some(VideoPlan {
         source,
         mode,
         codec: output.codec,
         converter: board.converter.clone(),
-        bitrate: lowest.map_or(output.bitrate_max, |lowest| output.bitrate_max.max(lowest)),
-        keyframe_interval: (interval.round() as u32).max(1),
+        bitrate: bitrate(output.bitrate_max, &encoders),
+        keyframe_interval: keyframe_interval(output, mode),
         latency: output.latency,
         encoders,
     })
+}
+
+/// What makes `card` a GOP that fits between the pictures of [`video`] with that mode. It is sent for ever as it was encoded,
+/// whatever the link carries by then, so it gets what the rate control never goes below.
+pub fn still(board: &Board, output: &Output, mode: Mode, card: Card) -> StillPlan {
+    let encoders = encoders(board, output, 0);
+    StillPlan {
+        card,
+        mode,
+        codec: output.codec,
+        bitrate: bitrate(output.bitrate_min, &encoders),
+        keyframe_interval: keyframe_interval(output, mode),
+        latency: output.latency,
+        encoders,
+    }
+}
+
+fn encoders(board: &Board, output: &Output, skip: usize) -> Vec<Encoder> {
+    board.encoders.iter().filter(|encoder| encoder.codec == output.codec).skip(skip).cloned().collect()
+}
+
+/// `wanted`, but not below what the encoder survives.
+fn bitrate(wanted: BitRate, encoders: &[Encoder]) -> BitRate {
+    let lowest = encoders.first().and_then(|encoder| encoder.min_bitrate);
+    lowest.map_or(wanted, |lowest| wanted.max(lowest))
+}
+
+/// Pictures between two IDR pictures.
+fn keyframe_interval(output: &Output, mode: Mode) -> u32 {
+    let interval = output.keyframe_interval.duration().as_secs_f64() * mode.rate.hz();
+    (interval.round() as u32).max(1)
 }
 
 /// The sound pipeline; none means silence.
@@ -83,6 +111,22 @@ mod tests {
 
     fn mode(text: &str) -> Mode {
         text.parse().expect("a mode")
+    }
+
+    #[test]
+    fn a_still_picture_is_encoded_as_the_live_ones() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("boards/desktop.toml");
+        let board = Board::load(&file).expect("a board");
+        let output = Output::default();
+        let state = crate::status::SignalState::Locked;
+        let signal = Signal { state, node: None, mode: None, format: None, protected: false };
+        let live = video(&board, &board.inputs[0], &output, &signal, 0).expect("a plan");
+        let card = still(&board, &output, live.mode, Card::Bars);
+        assert_eq!(
+            (card.keyframe_interval, card.latency, card.codec),
+            (live.keyframe_interval, live.latency, live.codec)
+        );
+        assert_eq!((card.encoders, card.bitrate), (live.encoders, output.bitrate_min));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{
     drift::{self, Drift},
     iec61937::Detector,
     link::Link,
+    pace::Pace,
     testcard,
 };
 use gst::prelude::*;
@@ -43,27 +44,59 @@ pub fn attach(kind: &AudioSource, source: &gst::Pad, air: &gst::Pad, link: &Arc<
     }
 }
 
-/// Keeps the stamp of what comes in, and refuses compressed sound.
+/// Keeps the stamp of what comes in, calls it by its true rate, and refuses compressed sound.
 fn watch(source: &gst::Pad, stamp: Arc<AtomicU64>, link: Arc<Link>) {
     // A probe is called by one thread at a time, but its type does not say so.
-    let state = Mutex::new((Detector::default(), None));
+    let state: Mutex<Option<Input>> = Mutex::new(None);
     source.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
+        let (Some(buffer), Ok(mut state)) = (info.buffer(), state.lock()) else { return gst::PadProbeReturn::Ok };
+        // alsasrc fixes its format before the first sample and keeps it.
+        if state.is_none() {
+            *state = info_of(pad).map(Input::new);
+        }
         if let Some(pts) = buffer.pts() {
             stamp.store(pts.nseconds(), Ordering::Relaxed);
+            let found = state.as_mut().and_then(|input| input.pace.take(pts.nseconds(), buffer.size() / input.frame));
+            if let Some(rate) = found {
+                rename(pad, rate);
+            }
         }
-        let Ok(mut state) = state.lock() else { return gst::PadProbeReturn::Ok };
-        let (detector, format) = &mut *state;
-        // alsasrc fixes its format before the first sample and keeps it.
-        let (width, upper) = *format.get_or_insert_with(|| info_of(pad).map_or((0, 0), |info| words(&info)));
-        if width > 0
+        if let Some(input) = state.as_mut().filter(|input| input.width > 0)
             && let Ok(map) = buffer.map_readable()
-            && detector.take(&map, width, upper)
+            && input.detector.take(&map, input.width, input.upper)
         {
             link.fail(FailureKind::NotPcm, "bursts of IEC 61937 among the samples");
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+/// What comes from the card.
+struct Input {
+    detector: Detector,
+    pace: Pace,
+    /// Bytes of all channels' samples at one time.
+    frame: usize,
+    /// As [`words`] gives them.
+    width: usize,
+    upper: usize,
+}
+
+impl Input {
+    fn new(info: gst_audio::AudioInfo) -> Self {
+        let (width, upper) = words(&info);
+        let frame = (info.bpf() as usize).max(1);
+        Self { detector: Detector::default(), pace: Pace::new(info.rate()), frame, width, upper }
+    }
+}
+
+/// Calls what follows from `source` sound of `rate` samples a second. The card goes on as it is: opened with another rate it
+/// would give the same samples, if it could be opened so at all.
+fn rename(source: &gst::Pad, rate: u32) {
+    let Some(mut caps) = source.current_caps() else { return };
+    eprintln!("the sound has {rate} samples a second");
+    caps.make_mut().set("rate", i32::try_from(rate).unwrap_or(i32::MAX));
+    source.push_event(gst::event::Caps::new(&caps));
 }
 
 /// Gives each block of 48 kHz stereo the time that the drift correction says, and the length.

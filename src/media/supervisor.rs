@@ -6,7 +6,6 @@ use super::{
 };
 use crate::control::WorkerId;
 use std::{
-    convert::Infallible,
     env, io,
     os::{fd::OwnedFd, unix::net::UnixStream as Pair},
     path::{Path, PathBuf},
@@ -53,7 +52,7 @@ pub enum Said {
 pub struct Worker {
     pid: Option<u32>,
     orders: mpsc::UnboundedSender<Order>,
-    _wanted: oneshot::Sender<Infallible>,
+    wanted: oneshot::Sender<Kill>,
 }
 
 impl Worker {
@@ -72,7 +71,16 @@ impl Worker {
     pub fn stop(self) {
         drop(self);
     }
+
+    /// Ends the process by SIGKILL, at once: for one that does not answer any more.
+    pub fn kill(self) {
+        let _ = self.wanted.send(Kill);
+    }
 }
+
+/// The wish that a process ends without being asked.
+#[derive(Debug)]
+struct Kill;
 
 /// Where the worker's binary is: `FIELDCAST_MEDIA` when set, else beside this program, else where packages put it.
 pub fn binary() -> PathBuf {
@@ -120,7 +128,7 @@ pub fn spawn(binary: &Path, id: WorkerId, plan: &Plan, messages: mpsc::Sender<Me
     });
     let keeper = Keeper { id, child, socket: Some(socket), reader: Reports::default(), writing, held: None };
     tokio::spawn(keeper.run(unwanted, messages));
-    Ok(Worker { pid, orders, _wanted: wanted })
+    Ok(Worker { pid, orders, wanted })
 }
 
 /// Follows one process from its start to its end.
@@ -136,14 +144,15 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(mut self, mut unwanted: oneshot::Receiver<Infallible>, messages: mpsc::Sender<Message>) {
+    async fn run(mut self, mut unwanted: oneshot::Receiver<Kill>, messages: mpsc::Sender<Message>) {
         let (mut exited, mut deadline, mut wanted) = (false, None, true);
         while !exited || self.socket.is_some() || self.held.is_some() {
             let kill_at = deadline.unwrap_or_else(Instant::now);
             tokio::select! {
-                _ = &mut unwanted, if wanted => {
+                how = &mut unwanted, if wanted => {
                     wanted = false;
-                    deadline.get_or_insert_with(|| self.terminate());
+                    let end = self.terminate();
+                    deadline = Some(if how.is_ok() { Instant::now() } else { deadline.unwrap_or(end) });
                 }
                 () = sleep_until(kill_at), if deadline.is_some() && !(exited && self.socket.is_none()) => {
                     // Beyond its time: what it still holds open, it or a child of its own, is not waited for.

@@ -4,6 +4,7 @@ use super::{
     Failure, FailureKind, Order, Plan, Report,
     link::Link,
     pipeline::{self, Pipeline},
+    still,
     wire::{Request, Requests},
 };
 use crate::{sys, units::Time};
@@ -16,8 +17,8 @@ use std::{
     time::Duration,
 };
 
-/// How often the worker says that something is captured.
-const ALIVE: Duration = Duration::from_secs(1);
+/// How often the worker says that it lives, and how its pipeline flows.
+const ALIVE: Duration = Duration::from_millis(250);
 
 /// Runs the plan that comes in on the standard input, until that is closed or something fails. Never returns: a pipeline
 /// cannot be taken down for certain, a process can.
@@ -70,6 +71,11 @@ fn start(plan: &Plan, link: &Arc<Link>) -> Result<Pipeline, Failure> {
     match plan {
         Plan::Video(plan) => Pipeline::video(plan, link),
         Plan::Audio(plan) => Pipeline::audio(plan, link),
+        // It takes no orders, and when the daemon goes it ends with its next report.
+        Plan::Still(plan) => Err(match still::encode(plan, link) {
+            Ok(()) => sys::exit_now(0),
+            Err(failure) => failure,
+        }),
     }
 }
 
@@ -116,17 +122,16 @@ impl Orders {
     }
 }
 
-/// Passes on what GStreamer says, and once a second that something is captured.
+/// Passes on what GStreamer says, and how the pipeline flows.
 fn watch(pipeline: &Pipeline, link: &Link) -> ! {
     let mut due: Time = sys::now() + ALIVE;
     loop {
         let wait = due.since(sys::now());
         let message = pipeline.bus.timed_pop(gst::ClockTime::from_nseconds(wait.as_nanos() as u64));
         if sys::now() >= due {
-            due = due + ALIVE;
-            if pipeline.was_alive() {
-                link.send(&Report::Alive);
-            }
+            link.send(&Report::Alive(pipeline.flow()));
+            // Not from when it was due: the daemon may have held up all of us, and the others need a moment to go on.
+            due = sys::now() + ALIVE;
         }
         let Some(message) = message else { continue };
         match message.view() {

@@ -1,6 +1,6 @@
 //! What is sensible: bounds, and values that have to fit each other and the board.
 
-use super::{OutputMode, Settings, Source, document::Flaw, secret};
+use super::{BackupReturn, OnSignalLoss, OutputMode, Settings, Source, WebServer, document::Flaw, login};
 use crate::{
     board::Board,
     units::{BitRate, Mode, Span},
@@ -21,10 +21,23 @@ pub(super) fn cross(settings: &Settings, board: Option<&Board>) -> Vec<Flaw> {
         flaws.push(Flaw::new("source", "at most 16 Sources"));
     }
     push(settings, &mut flaws);
+    let picture = settings.slate.picture.as_deref().and_then(|path| path.extension());
+    let known = |end: &std::ffi::OsStr| ["png", "jpg", "jpeg"].iter().any(|known| end.eq_ignore_ascii_case(known));
+    if settings.slate.picture.is_some() && !picture.is_some_and(known) {
+        flaws.push(Flaw::new("slate.picture", "expected a .png, .jpg or .jpeg file"));
+    }
     if !settings.http.listen.ip().is_loopback() {
         let text = "this version only listens on loopback, such as \"127.0.0.1:8080\": an address that others reach needs \
                     pairing and TLS, which it does not have yet";
         flaws.push(Flaw::new("http.listen", text));
+    }
+    if settings.clock.http.len() > 8 {
+        flaws.push(Flaw::new("clock.http", "at most 8 web servers"));
+    }
+    for (index, server) in settings.clock.http.iter().enumerate() {
+        if let Err(expected) = server.parse::<WebServer>() {
+            flaws.push(Flaw::new(format!("clock.http[{index}]"), expected));
+        }
     }
     for (key, hold) in
         [("panel.hold-to-start", settings.panel.hold_to_start), ("panel.hold-to-stop", settings.panel.hold_to_stop)]
@@ -34,7 +47,12 @@ pub(super) fn cross(settings: &Settings, board: Option<&Board>) -> Vec<Flaw> {
     flaws
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(at: &str, value: T, range: RangeInclusive<T>, flaws: &mut Vec<Flaw>) {
+pub(super) fn within<T: PartialOrd + std::fmt::Display>(
+    at: &str,
+    value: T,
+    range: RangeInclusive<T>,
+    flaws: &mut Vec<Flaw>,
+) {
     if !range.contains(&value) {
         flaws.push(Flaw::new(at, format!("expected {} to {}, got {value}", range.start(), range.end())));
     }
@@ -139,27 +157,9 @@ fn check_source(settings: &Settings, index: usize, source: &Source, flaws: &mut 
         line_of_text(&at("region"), region, 64, flaws);
     }
 
-    let ways = [source.key.is_some(), source.key_file.is_some(), source.credential.is_some()];
-    if ways.iter().filter(|given| **given).count() != 1 {
-        let text =
-            if ways.contains(&true) { "the stream key is given more than once" } else { "the stream key is missing" };
-        flaws.push(Flaw {
-            at: vec![at("key"), at("key-file"), at("credential")],
-            text: format!("{text}: give one of key, key-file and credential"),
-        });
-    }
-    if let Some(key) = &source.key {
-        flaws.extend(secret::wrong_key(key.reveal()).map(|text| Flaw::new(at("key"), text)));
-    }
-    if source.key_file.as_ref().is_some_and(|path| !path.is_absolute()) {
-        flaws.push(Flaw::new(at("key-file"), "expected a whole path, such as \"/etc/fieldcast/main.key\""));
-    }
-    if let Some(name) = &source.credential {
-        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > 255 || name.starts_with('.') || !name.chars().all(word) {
-            flaws
-                .push(Flaw::new(at("credential"), "expected the name of a LoadCredential= line, such as \"main-key\""));
-        }
+    match source.url.as_deref().is_some_and(|url| url.trim_start().to_ascii_lowercase().starts_with("srt:")) {
+        true => login::srt(source, at, flaws),
+        false => login::rtmp(source, at, flaws),
     }
 }
 
@@ -169,14 +169,38 @@ fn push(settings: &Settings, flaws: &mut Vec<Flaw>) {
         if wanted[..index].contains(name) {
             flaws.push(Flaw::new("push.sources", format!("{name:?} is named twice")));
         }
-        if !settings.sources.iter().any(|source| source.name == *name) {
-            let names: Vec<_> = settings.sources.iter().map(|source| format!("{:?}", source.name)).collect();
-            let known =
-                if names.is_empty() { "there are none".into() } else { format!("there are {}", names.join(", ")) };
-            let text = format!("no [[source]] is called {name:?}; {known}");
-            let mut at = vec!["push.sources".to_string()];
-            at.extend((0..settings.sources.len()).map(|index| format!("source[{index}].name")));
-            flaws.push(Flaw { at, text });
-        }
+        source_called(settings, "push.sources", name, flaws);
     }
+    if let Some(backup) = &settings.push.backup {
+        let primary = wanted.first().or(settings.sources.first().map(|source| &source.name));
+        if wanted.contains(backup) || primary == Some(backup) {
+            let text = format!("{backup:?} is pushed to anyway: the backup has to be another Source");
+            flaws.push(Flaw { at: vec!["push.backup".into(), "push.sources".into()], text });
+        }
+        source_called(settings, "push.backup", backup, flaws);
+    }
+    if let BackupReturn::After(span) = settings.push.backup_return
+        && !(Span::from_millis(1000)..=Span::from_millis(3_600_000)).contains(&span)
+    {
+        flaws.push(Flaw::new("push.backup-return", format!("expected \"after 1 s\" to \"after 60 min\", got {span}")));
+    }
+    if let OnSignalLoss::StopAfter(span) = settings.push.on_signal_loss
+        && !(Span::from_millis(1000)..=Span::from_millis(3_600_000)).contains(&span)
+    {
+        let text = format!("expected \"stop after 1 s\" to \"stop after 60 min\", got {span}");
+        flaws.push(Flaw::new("push.on-signal-loss", text));
+    }
+}
+
+/// Refuses the name of a Source that is not there.
+fn source_called(settings: &Settings, at: &str, name: &str, flaws: &mut Vec<Flaw>) {
+    if settings.sources.iter().any(|source| source.name == name) {
+        return;
+    }
+    let names: Vec<_> = settings.sources.iter().map(|source| format!("{:?}", source.name)).collect();
+    let known = if names.is_empty() { "there are none".into() } else { format!("there are {}", names.join(", ")) };
+    let text = format!("no [[source]] is called {name:?}; {known}");
+    let mut at = vec![at.to_string()];
+    at.extend((0..settings.sources.len()).map(|index| format!("source[{index}].name")));
+    flaws.push(Flaw { at, text });
 }

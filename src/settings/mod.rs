@@ -5,13 +5,16 @@
 //! the file, `effect` tells when a change is felt, and `secret` keeps what must not be seen.
 
 mod check;
+mod clock;
 mod document;
 mod effect;
 mod layers;
+mod login;
 mod secret;
 #[cfg(test)]
 mod tests;
 
+pub use clock::{Clock, WebServer};
 pub(crate) use document::nearest;
 pub use document::{Problem, Problems};
 pub use effect::{TakesEffect, effects, takes_effect};
@@ -44,8 +47,12 @@ pub struct Settings {
     pub sources: Vec<Source>,
     /// Where it goes, and when by itself.
     pub push: Push,
+    /// What viewers see while there is no picture.
+    pub slate: Slate,
     /// The HTTP surface.
     pub http: Http,
+    /// How the time is learnt.
+    pub clock: Clock,
     /// The front panel.
     pub panel: Panel,
 }
@@ -60,7 +67,9 @@ impl Default for Settings {
             output: Output::default(),
             sources: Vec::new(),
             push: Push::default(),
+            slate: Slate::default(),
             http: Http::default(),
+            clock: Clock::default(),
             panel: Panel::default(),
         }
     }
@@ -189,13 +198,35 @@ impl Default for Output {
     }
 }
 
-/// `[[source]]`: a named place to push to. Either `url`, or `service` with `region`; the stream key in one of three ways.
+/// How an SRT connection is encrypted, once there is a passphrase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encryption {
+    /// With a key of 128 bits.
+    #[serde(rename = "aes-128")]
+    Aes128,
+    /// With a key of 256 bits.
+    #[serde(rename = "aes-256")]
+    Aes256,
+}
+
+impl Encryption {
+    /// Length of the key, bits.
+    pub fn bits(self) -> u32 {
+        match self {
+            Self::Aes128 => 128,
+            Self::Aes256 => 256,
+        }
+    }
+}
+
+/// `[[source]]`: a named place to push to. Either `url`, or `service` with `region`; for RTMP the stream key in one of three
+/// ways, for SRT what its receiver wants of `stream-id`, `passphrase`, `encryption` and `latency`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Source {
     /// Unique among the Sources.
     pub name: String,
-    /// The ingest, `rtmp://host[:port]/app` or `rtmps://...`; used verbatim.
+    /// The ingest, `rtmp://host[:port]/app`, `rtmps://...` or `srt://host:port`; used verbatim.
     pub url: Option<String>,
     /// A service of the ingest table, instead of `url`.
     pub service: Option<String>,
@@ -207,6 +238,16 @@ pub struct Source {
     pub key_file: Option<PathBuf>,
     /// A systemd credential that holds the stream key (systemd.exec(5), `LoadCredential=`).
     pub credential: Option<String>,
+    /// SRT: told to the receiver, which knows by it what this is; some have their key in it. Up to 512 bytes.
+    pub stream_id: Option<Secret>,
+    /// SRT: encrypts the connection; 10 to 79 bytes, the same on both sides.
+    pub passphrase: Option<Secret>,
+    /// SRT: a file that holds the passphrase, read when a push starts.
+    pub passphrase_file: Option<PathBuf>,
+    /// SRT: length of the key that is made of the passphrase; `"aes-128"` when not given.
+    pub encryption: Option<Encryption>,
+    /// SRT: how long the receiver waits for what was lost, at least; 20 ms to 8 s, `"800 ms"` when not given.
+    pub latency: Option<Span>,
 }
 
 /// When the box goes on air by itself after power-on.
@@ -221,20 +262,115 @@ pub enum PowerOn {
     Always,
 }
 
+/// Whose network the bitrate follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RateFollows {
+    /// The primary's; a slower Source drops pictures.
+    Primary,
+    /// The slowest one's that is on air: all Sources get what it can take.
+    Slowest,
+}
+
+/// When the backup is left: `"after 30 s"` or `"never"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupReturn {
+    /// When the primary has been on air for this long without a break.
+    After(Span),
+    /// It stays in use until the push is ended.
+    Never,
+}
+
+impl<'de> Deserialize<'de> for BackupReturn {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.strip_prefix("after ") {
+            Some(span) => span.parse().map(Self::After).map_err(serde::de::Error::custom),
+            None if text == "never" => Ok(Self::Never),
+            None => Err(serde::de::Error::custom(format!(
+                "expected \"never\" or a time as in \"after 30 s\", got {text:?}"
+            ))),
+        }
+    }
+}
+
+impl Serialize for BackupReturn {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::After(span) => serializer.collect_str(&format_args!("after {span}")),
+            Self::Never => serializer.serialize_str("never"),
+        }
+    }
+}
+
+/// What happens when the picture goes while pushing: `"slate"`, or `"stop after 60 s"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnSignalLoss {
+    /// Viewers see the slate until the picture is back or the operator stops.
+    Slate,
+    /// They see it for this long; then the push ends by itself.
+    StopAfter(Span),
+}
+
+impl<'de> Deserialize<'de> for OnSignalLoss {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.strip_prefix("stop after ") {
+            Some(span) => span.parse().map(Self::StopAfter).map_err(serde::de::Error::custom),
+            None if text == "slate" => Ok(Self::Slate),
+            None => Err(serde::de::Error::custom(format!(
+                "expected \"slate\" or a time as in \"stop after 60 s\", got {text:?}"
+            ))),
+        }
+    }
+}
+
+impl Serialize for OnSignalLoss {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Slate => serializer.serialize_str("slate"),
+            Self::StopAfter(span) => serializer.collect_str(&format_args!("stop after {span}")),
+        }
+    }
+}
+
 /// `[push]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Push {
     /// Names of Sources; the first is the primary. Empty: the first Source of the file.
     pub sources: Vec<String>,
+    /// A Source that is used when the primary is lost for 10 s.
+    pub backup: Option<String>,
+    /// When the backup is left.
+    pub backup_return: BackupReturn,
+    /// Whose network the bitrate follows.
+    pub rate_follows: RateFollows,
     /// When to go on air by itself.
     pub at_power_on: PowerOn,
+    /// What happens when the picture goes.
+    pub on_signal_loss: OnSignalLoss,
 }
 
 impl Default for Push {
     fn default() -> Self {
-        Self { sources: Vec::new(), at_power_on: PowerOn::Resume }
+        Self {
+            sources: Vec::new(),
+            backup: None,
+            backup_return: BackupReturn::After(Span::from_millis(30_000)),
+            rate_follows: RateFollows::Primary,
+            at_power_on: PowerOn::Resume,
+            on_signal_loss: OnSignalLoss::Slate,
+        }
     }
+}
+
+/// `[slate]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Slate {
+    /// A PNG or JPEG file, looked for beside the settings file; none: a card with the box's name.
+    pub picture: Option<PathBuf>,
 }
 
 /// `[http]`

@@ -80,7 +80,18 @@ pub(super) fn wrong_key(key: &str) -> Option<&'static str> {
     }
 }
 
-/// A stream key, read when a push starts.
+/// Says what is wrong with an SRT passphrase, without repeating it.
+pub(super) fn wrong_passphrase(passphrase: &str) -> Option<&'static str> {
+    match passphrase {
+        text if !(10..=79).contains(&text.len()) => Some("an SRT passphrase has 10 to 79 characters"),
+        text if text.chars().any(char::is_control) => {
+            Some("the passphrase has a line break or another control character inside")
+        }
+        _ => None,
+    }
+}
+
+/// A stream key or passphrase, read when a push starts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamKey {
     /// The key.
@@ -103,25 +114,42 @@ impl Source {
             (.., Some(name)) => (credential_path(name, credentials)?, true),
             _ => return Err(format!("Source {:?} has no stream key", self.name)),
         };
-        let shown = path.display();
-        let unreadable = |error: std::io::Error| format!("the key file {shown} cannot be read: {error}");
-        // Asked before it is opened: opening a FIFO would wait for a writer.
-        let meta = path.metadata().map_err(unreadable)?;
-        if !meta.is_file() {
-            return Err(format!("the key file {shown} is not a file"));
-        }
-        let mut text = Vec::new();
-        let file = File::open(&path).map_err(unreadable)?;
-        // Room for a line break or a byte order mark around the longest key.
-        file.take(KEY_LIMIT as u64 + 16).read_to_end(&mut text).map_err(unreadable)?;
-        let text = String::from_utf8(text).map_err(|_| format!("the key file {shown} is not text"))?;
-        let key = text.trim_start_matches('\u{feff}').trim();
-        if let Some(wrong) = wrong_key(key) {
-            return Err(format!("{wrong} (key file {shown})"));
-        }
-        let open_to_others = !private && meta.permissions().mode() & 0o077 != 0;
-        Ok(StreamKey { key: Secret::new(key), fault: open_to_others.then(|| exposed(&path)) })
+        read("key file", &path, private, wrong_key)
     }
+
+    /// Reads the SRT passphrase, where the Source has one. Blocks on the disk.
+    ///
+    /// # Errors
+    /// A sentence for people, without the passphrase.
+    pub fn srt_passphrase(&self) -> Result<Option<StreamKey>, String> {
+        match (&self.passphrase, &self.passphrase_file) {
+            (Some(passphrase), _) => Ok(Some(StreamKey { key: passphrase.clone(), fault: None })),
+            (None, Some(path)) => read("passphrase file", path, false, wrong_passphrase).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Reads a secret from the file at `path`; `what` it is, for people.
+fn read(what: &str, path: &Path, private: bool, wrong: fn(&str) -> Option<&'static str>) -> Result<StreamKey, String> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| format!("the {what} {shown} cannot be read: {error}");
+    // Asked before it is opened: opening a FIFO would wait for a writer.
+    let meta = path.metadata().map_err(unreadable)?;
+    if !meta.is_file() {
+        return Err(format!("the {what} {shown} is not a file"));
+    }
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    // Room for a line break or a byte order mark around the longest key.
+    file.take(KEY_LIMIT as u64 + 16).read_to_end(&mut text).map_err(unreadable)?;
+    let text = String::from_utf8(text).map_err(|_| format!("the {what} {shown} is not text"))?;
+    let key = text.trim_start_matches('\u{feff}').trim();
+    if let Some(wrong) = wrong(key) {
+        return Err(format!("{wrong} ({what} {shown})"));
+    }
+    let open_to_others = !private && meta.permissions().mode() & 0o077 != 0;
+    Ok(StreamKey { key: Secret::new(key), fault: open_to_others.then(|| exposed(what, path)) })
 }
 
 fn credential_path(name: &str, credentials: Option<&Path>) -> Result<PathBuf, String> {
@@ -130,11 +158,11 @@ fn credential_path(name: &str, credentials: Option<&Path>) -> Result<PathBuf, St
     })
 }
 
-fn exposed(path: &Path) -> Fault {
+fn exposed(what: &str, path: &Path) -> Fault {
     Fault {
         code: "key-file-exposed",
         severity: Severity::Notice,
-        text: format!("Other users of this box can read the key file {}", path.display()),
+        text: format!("Other users of this box can read the {what} {}", path.display()),
         advice: format!("Run: chmod 600 {}", path.display()),
         since: None,
     }
@@ -183,6 +211,21 @@ mod tests {
         let by_credential = source("credential", "key");
         assert_eq!(by_credential.stream_key(Some(folder.path())).expect("a key").key.reveal(), "abc-def");
         assert!(by_credential.stream_key(None).expect_err("refused").contains("LoadCredential=key"));
+    }
+
+    #[test]
+    fn a_passphrase_file_is_read_and_its_length_looked_at() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("passphrase");
+        let by_file = source("passphrase-file", &path.display().to_string());
+        std::fs::write(&path, "ten and more\n").expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("mode");
+        let read = by_file.srt_passphrase().expect("readable").expect("a passphrase");
+        assert_eq!((read.key.reveal(), read.fault), ("ten and more", None));
+        std::fs::write(&path, "nine char").expect("written");
+        let error = by_file.srt_passphrase().expect_err("refused");
+        assert!(error.contains("10 to 79") && !error.contains("nine"), "{error}");
+        assert_eq!(source("stream-id", "x").srt_passphrase(), Ok(None));
     }
 
     #[test]

@@ -96,12 +96,25 @@ fn values_that_do_not_make_sense_are_refused_by_name() {
         ("[input]\ngain = '90 dB'", "2 input.gain", "from -60 dB to 30 dB"),
         ("[http]\nlisten = '0.0.0.0:8080'", "2 http.listen", "only listens on loopback"),
         ("[http]\nlisten = 'localhost'", "2 http.listen", "socket address"),
+        ("[clock]\nhttp = ['www.example.org', 'https://x']", "2 clock.http[1]", "name of a web server"),
         ("[panel]\nhold-to-stop = '1 min'", "2 panel.hold-to-stop", "200 ms to 10 s"),
         (
             "[push]\nsources = ['Man']\n[[source]]\nname='Main'\nurl='rtmp://h/a'\nkey='k'",
             "2 push.sources",
             "there are \"Main\"",
         ),
+        (
+            "[push]\nbackup = 'B'\n[[source]]\nname='A'\nurl='rtmp://h/a'\nkey='k'",
+            "2 push.backup",
+            "no [[source]] is called \"B\"",
+        ),
+        ("[push]\nbackup = 'A'\n[[source]]\nname='A'\nurl='rtmp://h/a'\nkey='k'", "2 push.backup", "another Source"),
+        ("[push]\non-signal-loss = 'stop'", "2 push.on-signal-loss", "\"slate\" or a time as in \"stop after 60 s\""),
+        ("[push]\non-signal-loss = 'stop after 10 ms'", "2 push.on-signal-loss", "\"stop after 1 s\" to"),
+        ("[slate]\npicture = 'slate.gif'", "2 slate.picture", ".png"),
+        ("[push]\nbackup-return = 'soon'", "2 push.backup-return", "\"never\" or a time as in \"after 30 s\""),
+        ("[push]\nbackup-return = 'after a while'", "2 push.backup-return", "length of time"),
+        ("[push]\nbackup-return = 'after 10 ms'", "2 push.backup-return", "\"after 1 s\" to \"after 60 min\""),
         ("[push]\nat-power-on = 'sometimes'", "2 push.at-power-on", "`never`, `resume`, `always`"),
         ("source = ['x']", "1 source[0]", "expected a table"),
         ("source = 'x'", "1 source", "expected a list in [ ]"),
@@ -125,7 +138,19 @@ fn a_source_is_one_place_with_one_key() {
         ("url = 'rtmp://h/a'\nkey = 'k'\nkey-file = '/k'", "more than once"),
         ("url = 'rtmp://h/a'\nkey-file = 'k'", "whole path"),
         ("url = 'rtmp://h/a'\ncredential = '../k'", "LoadCredential"),
-        ("url = 'srt://h:9000'\nkey = 'k'", "SRT is not in this version"),
+        ("url = 'srt://h:9000'\nkey = 'k'", "SRT has no stream key"),
+        ("url = 'srt://h'", "needs a port"),
+        ("url = 'srt://h:9000?streamid=hunter2'", "leave out what follows"),
+        ("url = 'srt://h:9000?mode=listener'", "the box is the caller"),
+        ("url = 'srt://h:9000'\nstream-id = ''", "is empty"),
+        ("url = 'srt://h:9000'\npassphrase = 'hunter2'", "10 to 79 characters"),
+        ("url = 'srt://h:9000'\npassphrase-file = 'k'", "whole path"),
+        ("url = 'srt://h:9000'\npassphrase = '0123456789'\npassphrase-file = '/k'", "given twice"),
+        ("url = 'srt://h:9000'\nencryption = 'aes-256'", "needs a passphrase"),
+        ("url = 'srt://h:9000'\nencryption = 'aes-192'", "expected `aes-128` or `aes-256`"),
+        ("url = 'srt://h:9000'\nlatency = '10 ms'", "20 ms to 8 s"),
+        ("url = 'rtmp://h/a'\nkey = 'k'\nlatency = '1 s'", "only for Sources whose url is srt://"),
+        ("url = 'rtmp://h/a'\nkey = 'k'\nstream-id = 'hunter2'", "only for Sources whose url is srt://"),
         ("url = 'http://h/a'\nkey = 'k'", "starts with rtmp://"),
         ("url = 'rtmp://user:hunter2@h/a'\nkey = 'k'", "user name"),
         ("url = 'rtmp:///a'\nkey = 'k'", "host of the URL"),
@@ -137,6 +162,11 @@ fn a_source_is_one_place_with_one_key() {
         let listed = problems(&format!("[[source]]\nname = 'A'\n{fields}"));
         assert!(listed.len() == 1 && listed[0].contains(part), "{fields:?}: {listed:?}");
         assert!(!listed[0].contains("hunter2"));
+    }
+    let whole = "url = 'srt://h:9000'\nstream-id = '#!::r=a,m=publish'\npassphrase = 'ten and more'\nencryption = 'aes-256'\n\
+                 latency = '1.5 s'";
+    for fields in ["url = 'srt://h:9000'", whole] {
+        layers(&format!("[[source]]\nname = 'A'\n{fields}"), "");
     }
     assert!(problems(&[MAIN, MAIN].concat())[0].starts_with("6 source.Main.name: another Source is called"));
     let long = problems("[[source]]\nname = 'A'\nurl = 'rtmp://h/a'\nkey = 99999999999999999999");
@@ -225,7 +255,7 @@ fn set_is_all_or_nothing() {
         (json!({"source.Main": "x"}), "source.Main", "Source's name"),
         (json!({"source..url": "x"}), "source..url", "name is missing"),
         (json!({"source.Main.name": "x"}), "source.Main.name", "settings file"),
-        (json!({"source.Main.url": "srt://x"}), "source.Main.url", "SRT is not in this version"),
+        (json!({"source.Main.url": "srt://x"}), "source.Main.url", "needs a port"),
         (json!({"source.New.url": "rtmp://h/a"}), "source.New.url", "stream key is missing"),
         (json!({"output.bitrate-min": "3.5 Mbit/s"}), "output.bitrate-min", "more than bitrate-max"),
         (json!({}), "set", "expected 1 to 64"),

@@ -15,6 +15,9 @@ use std::{
 pub struct TcpFigures {
     /// Smoothed round trip (tcp(7), `TCP_INFO`, `tcpi_rtt`).
     pub rtt: Duration,
+    /// The round trip without what it waits for: the shortest of the last minutes (`tcpi_min_rtt`), or what the present
+    /// ones vary about (`tcpi_rttvar`) once the path has become a longer one.
+    pub shortest_rtt: Duration,
     /// Bytes given to the kernel that the peer's kernel has not acknowledged: on the way or still to be sent
     /// (tcp(7), `SIOCOUTQ`).
     pub unacknowledged: u64,
@@ -43,6 +46,9 @@ pub fn tcp_figures(socket: BorrowedFd<'_>) -> io::Result<TcpFigures> {
     }
     Ok(TcpFigures {
         rtt: Duration::from_micros(u64::from(info.tcpi_rtt)),
+        shortest_rtt: Duration::from_micros(u64::from(
+            info.tcpi_rtt.saturating_sub(2 * info.tcpi_rttvar).max(info.tcpi_min_rtt),
+        )),
         unacknowledged: u64::try_from(queued).unwrap_or(0),
     })
 }

@@ -34,6 +34,13 @@ impl Cause {
             Self::NameInUse => "name-in-use",
             Self::Closed(_) => "connection-closed",
             Self::Stalled => "stalled",
+            Self::NoAnswer => "no-answer",
+            Self::WrongPassphrase => "wrong-passphrase",
+            Self::PassphraseMissing => "passphrase-missing",
+            Self::PassphraseUnexpected => "passphrase-unexpected",
+            Self::StreamIdRejected => "stream-id-rejected",
+            Self::StreamIdInUse => "stream-id-in-use",
+            Self::Unavailable => "ingest-unavailable",
             Self::KeyFile(_) => "key-file",
             Self::Source(_) => "source-wrong",
         }
@@ -57,6 +64,13 @@ impl Cause {
             Self::Closed(Some(stage)) => format!("The ingest hung up ({})", stage.text()),
             Self::Closed(None) => "The ingest closed the connection".into(),
             Self::Stalled => "Nothing arrives at the ingest".into(),
+            Self::NoAnswer => "The ingest does not answer over UDP".into(),
+            Self::WrongPassphrase => "The ingest has another passphrase".into(),
+            Self::PassphraseMissing => "The ingest wants a passphrase".into(),
+            Self::PassphraseUnexpected => "The ingest has no passphrase".into(),
+            Self::StreamIdRejected => "The ingest rejected the stream id".into(),
+            Self::StreamIdInUse => "The stream id is in use".into(),
+            Self::Unavailable => "The ingest has no room or is down".into(),
             Self::KeyFile(_) => "The key file cannot be read".into(),
             Self::Source(_) => "The Source is not set up right".into(),
         }
@@ -81,12 +95,25 @@ impl Cause {
             Self::NotRtmp => "Check host and port of the Source's URL; if the ingest uses TLS, write rtmps://",
             Self::WrongApp => "Check the last part of the Source's URL, after the host",
             Self::KeyRejected => "Copy the stream key again from the service's page; it may have expired",
-            Self::NameInUse => "Stop the other encoder that uses this key, or take another key",
+            Self::NameInUse => {
+                "Stop the other encoder that uses this key; after a lost connection the ingest frees it by itself"
+            }
             Self::Closed(Some(_)) => {
                 "Check host and port of the Source's URL; the ingest may be overloaded or restarting"
             }
             Self::Closed(None) => "The box connects again by itself; if it repeats, ask the service",
             Self::Stalled => "The upload is too slow or gone: lower the bitrate or change the network",
+            Self::NoAnswer => {
+                "Check host and port of the Source's URL, that the receiver listens, and that this network lets UDP out"
+            }
+            Self::WrongPassphrase => "Copy the passphrase again, and check that both sides have the same",
+            Self::PassphraseMissing => "Give the receiver's passphrase as the Source's passphrase",
+            Self::PassphraseUnexpected => "Leave the Source's passphrase out, or set it at the receiver as well",
+            Self::StreamIdRejected => "Copy the stream-id again from the receiver's page; it may have expired",
+            Self::StreamIdInUse => {
+                "Stop the other encoder that uses this stream id; after a lost connection the ingest frees it by itself"
+            }
+            Self::Unavailable => "The box tries again by itself; if it repeats, ask the service",
             Self::Source(why) => return format!("Change the Source in the settings: {why}"),
             Self::KeyFile(why) => return format!("Check the Source's key-file or credential: {why}"),
         }
@@ -95,7 +122,17 @@ impl Cause {
 
     /// Whether the ingest does not want this key or application: trying again soon does not help.
     pub fn is_rejection(&self) -> bool {
-        matches!(self, Self::WrongApp | Self::KeyRejected | Self::NameInUse)
+        matches!(
+            self,
+            Self::WrongApp
+                | Self::KeyRejected
+                | Self::NameInUse
+                | Self::WrongPassphrase
+                | Self::PassphraseMissing
+                | Self::PassphraseUnexpected
+                | Self::StreamIdRejected
+                | Self::StreamIdInUse
+        )
     }
 }
 
@@ -119,6 +156,13 @@ mod tests {
             Cause::NameInUse,
             Cause::Closed(None),
             Cause::Stalled,
+            Cause::NoAnswer,
+            Cause::WrongPassphrase,
+            Cause::PassphraseMissing,
+            Cause::PassphraseUnexpected,
+            Cause::StreamIdRejected,
+            Cause::StreamIdInUse,
+            Cause::Unavailable,
             Cause::KeyFile("no such file".into()),
         ];
         causes.extend(stages.map(Cause::Silent));
@@ -133,7 +177,7 @@ mod tests {
             assert!(!cause.advice().is_empty());
         }
         let codes: std::collections::BTreeSet<_> = all().iter().map(Cause::code).collect();
-        assert_eq!(codes.len(), 15, "one for each kind");
+        assert_eq!(codes.len(), 22, "one for each kind");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From a name to a connected socket, and TLS where the URL wants it.
 
-use super::{Cause, IngestUrl, Stage, trust::Trust};
+use super::{Cause, IngestUrl, Protocol, Stage, trust::Trust};
 use crate::sys::{self, ResolveError, TcpFigures};
 use socket2::{SockRef, TcpKeepalive};
 use std::{
@@ -15,6 +15,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::oneshot,
     task::JoinSet,
     time,
 };
@@ -51,8 +52,10 @@ pub async fn within<T>(stage: Stage, work: impl Future<Output = Result<T, Cause>
 
 /// The next address is tried when the one before has not answered for this long (RFC 8305, 5).
 const STAGGER: Duration = Duration::from_millis(250);
+/// How often an address that does not answer is dialled anew.
+const REDIAL: Duration = Duration::from_secs(1);
 /// Addresses tried; names with more are read up to here.
-const MOST_ADDRESSES: usize = 8;
+pub(super) const MOST_ADDRESSES: usize = 8;
 
 /// Looks the ingest's name up.
 ///
@@ -62,16 +65,30 @@ pub async fn resolve(url: &IngestUrl) -> Result<Vec<SocketAddr>, Cause> {
     if let Ok(address) = url.host.parse::<IpAddr>() {
         return Ok(vec![(address, url.port).into()]);
     }
+    answered(ask(url).await)
+}
+
+/// What a name server says.
+pub(super) type Lookup = oneshot::Receiver<Result<Vec<SocketAddr>, ResolveError>>;
+
+/// Begins to look the ingest's name up.
+pub(super) fn ask(url: &IngestUrl) -> Lookup {
     let (host, port) = (url.host.clone(), url.port);
     // A thread of its own: it cannot be interrupted, and nothing may wait for it, not even the end of the program.
-    let (answer, result) = tokio::sync::oneshot::channel();
+    let (answer, lookup) = oneshot::channel();
     let thread = std::thread::Builder::new().name("resolve".into()).stack_size(256 * 1024);
-    let thread = thread.spawn(move || drop(answer.send(sys::resolve(&host, port))));
-    let result = match thread {
-        Ok(_) => result.await.unwrap_or(Err(ResolveError::NoAnswer)),
-        Err(_) => Err(ResolveError::NoAnswer),
-    };
-    result.map(|addresses| side_by_side(&addresses)).map_err(|error| match error {
+    if let Err(error) = thread.spawn(move || drop(answer.send(sys::resolve(&host, port)))) {
+        tracing::error!("no thread for a name look-up: {error}");
+    }
+    lookup
+}
+
+/// The addresses that an answer means, in the order in which to try them.
+pub(super) fn answered(
+    answer: Result<Result<Vec<SocketAddr>, ResolveError>, oneshot::error::RecvError>,
+) -> Result<Vec<SocketAddr>, Cause> {
+    answer.unwrap_or(Err(ResolveError::NoAnswer)).map(|addresses| side_by_side(&addresses)).map_err(|error| match error
+    {
         ResolveError::NotFound => Cause::NameNotFound,
         ResolveError::NoAnswer if has_route() => Cause::NameServer,
         ResolveError::NoAnswer => Cause::NoNetwork,
@@ -80,7 +97,7 @@ pub async fn resolve(url: &IngestUrl) -> Result<Vec<SocketAddr>, Cause> {
 
 /// Whether the box has a way to the outside: connecting a UDP socket looks the route up and sends nothing. The addresses
 /// are of the ranges for documentation (RFC 5737, RFC 3849).
-fn has_route() -> bool {
+pub(super) fn has_route() -> bool {
     let reaches = |from: &str, to: &str| UdpSocket::bind(from).and_then(|socket| socket.connect(to)).is_ok();
     reaches("0.0.0.0:0", "203.0.113.1:9") || reaches("[::]:0", "[2001:db8::1]:9")
 }
@@ -108,7 +125,7 @@ pub async fn tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, Cause> {
     loop {
         let more = match addresses.next() {
             Some(address) => {
-                attempts.spawn(TcpStream::connect(address));
+                attempts.spawn(dial(address));
                 true
             }
             None => false,
@@ -133,6 +150,18 @@ pub async fn tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, Cause> {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// Connects, with a fresh socket each second beside those that wait: the kernel repeats an unanswered SYN after 1, 3 and
+/// 7 s, and a path that is back shall be found sooner. Waits for ever.
+async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let mut sockets = JoinSet::new();
+    loop {
+        sockets.spawn(TcpStream::connect(address));
+        if let Ok(Some(Ok(connected))) = time::timeout(REDIAL, sockets.join_next()).await {
+            return connected;
         }
     }
 }
@@ -178,9 +207,9 @@ impl Stream {
     /// # Errors
     /// Those of [`Trust::handshake`].
     pub async fn secure(tcp: TcpStream, url: &IngestUrl, trust: &Trust) -> Result<Self, Cause> {
-        Ok(match url.tls {
-            false => Self::Plain(tcp),
-            true => Self::Tls(Box::new(trust.handshake(&url.host, tcp).await?)),
+        Ok(match url.protocol {
+            Protocol::Rtmps => Self::Tls(Box::new(trust.handshake(&url.host, tcp).await?)),
+            _ => Self::Plain(tcp),
         })
     }
 
@@ -194,6 +223,30 @@ impl Stream {
     /// The address that was reached.
     pub fn peer(&self) -> Option<IpAddr> {
         self.tcp().peer_addr().ok().map(|address| address.ip().to_canonical())
+    }
+
+    /// Whether the box has lost the address that the connection was made from: it can never go on.
+    pub fn is_orphaned(&self) -> bool {
+        let Ok(mut local) = self.tcp().local_addr() else { return true };
+        local.set_port(0);
+        UdpSocket::bind(local).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+    }
+
+    /// Keeps a connection that has died, without a word sent, for [`reset`](Self::reset).
+    pub fn put_aside(&self) {
+        let socket = SockRef::from(self.tcp());
+        // The kernel would forget it after a while, and then it cannot be reset any more.
+        let kept = socket.set_tcp_user_timeout(None).and_then(|()| socket.set_keepalive(false));
+        if let Err(error) = kept {
+            tracing::debug!(%error, "a dead connection");
+        }
+    }
+
+    /// Ends the connection by a reset: the ingest lets go of the stream key at once.
+    pub fn reset(self) {
+        if let Err(error) = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO)) {
+            tracing::debug!(%error, "a dead connection");
+        }
     }
 
     /// What the kernel knows of the connection.

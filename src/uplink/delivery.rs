@@ -1,9 +1,10 @@
 //! From a Source of the settings to a delivery, a preflight or a measured table of its ingests.
 
 use super::{
-    Cause, IngestUrl, MediaInfo, Report, Target,
+    Cause, MediaInfo, Protocol, Report, SrtTerms, Target,
+    choice::Choice,
     preflight::{Preflight, Step, preflight},
-    probe::{Measured, measure, nearest},
+    probe::{Measured, measure},
     services::{self, Region},
     source::{Ingest, ingest},
     task::{self, Order},
@@ -11,7 +12,8 @@ use super::{
 };
 use crate::{
     access_unit::AccessUnit,
-    settings::{Output, Source},
+    settings::{Output, Secret, Source},
+    units::Span,
 };
 use serde_json::{Value, json};
 use std::{env, path::PathBuf, sync::Arc, time::Duration};
@@ -30,7 +32,7 @@ pub async fn deliver(
     mut report: impl FnMut(Report),
 ) {
     let mut wait = Duration::ZERO;
-    let target = loop {
+    let (choice, target) = loop {
         let found = tokio::select! {
             biased;
             order = orders.recv() => match order {
@@ -42,9 +44,11 @@ pub async fn deliver(
             found = async { tokio::time::sleep(wait).await; target(&source, &media, &trust).await } => found.map_err(Some),
         };
         wait = match found {
-            Ok((region, target)) => {
-                region.into_iter().for_each(|region| report(Report::Region(region)));
-                break target;
+            Ok((choice, target)) => {
+                if let Some(region) = choice.region() {
+                    report(Report::Region(region.to_owned()));
+                }
+                break (choice, target);
             }
             Err(Some(cause)) => {
                 report(Report::Failed { cause, retry_in: AGAIN });
@@ -53,7 +57,7 @@ pub async fn deliver(
             Err(None) => Duration::ZERO,
         };
     };
-    task::run(target, trust, input, orders, report).await;
+    task::run(target, choice, trust, input, orders, report).await;
 }
 
 /// Reads and drops until the sender is gone.
@@ -61,23 +65,35 @@ async fn discard(input: &mut mpsc::Receiver<Arc<AccessUnit>>) {
     while input.recv().await.is_some() {}
 }
 
-/// Reads the key, and chooses the ingest where the Source leaves that open; also gives the region.
+/// Reads the key, and chooses the ingest where the Source leaves that open: with `region = "auto"` and a service whose keys
+/// work everywhere, the nearest, and the next ones for when that fails.
 ///
 /// # Errors
 /// [`Cause::Source`], [`Cause::KeyFile`], or why none of the service's ingests was reached.
-pub async fn target(source: &Source, media: &MediaInfo, trust: &Arc<Trust>) -> Result<(Option<String>, Target), Cause> {
-    let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let key = source.stream_key(credentials.as_deref()).map_err(Cause::KeyFile)?.key;
-    let (region, url) = match ingest(source).map_err(|error| Cause::Source(error.to_string()))? {
-        Ingest::Fixed(region, url) => (region, url),
-        Ingest::Nearest(regions) => closest(&measure(regions, trust).await)?,
+pub async fn target(source: &Source, media: &MediaInfo, trust: &Arc<Trust>) -> Result<(Choice, Target), Cause> {
+    let choice = match ingest(source).map_err(|error| Cause::Source(error.to_string()))? {
+        Ingest::Fixed(region, url) => Choice::only(region, url),
+        Ingest::Nearest(regions) => Choice::nearest(&measure(regions, trust).await)?,
     };
-    Ok((region, Target { url, key, media: media.clone() }))
+    let url = choice.url().clone();
+    let (key, srt) = match url.protocol {
+        Protocol::Srt => (source.stream_id.clone().unwrap_or_else(|| Secret::new("")), srt_terms(source)?),
+        Protocol::Rtmp | Protocol::Rtmps => {
+            let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+            let key = source.stream_key(credentials.as_deref()).map_err(Cause::KeyFile)?.key;
+            (key, SrtTerms::default())
+        }
+    };
+    Ok((choice, Target { url, key, srt, media: media.clone() }))
 }
 
-fn closest(table: &[Measured]) -> Result<(Option<String>, IngestUrl), Cause> {
-    let reached = nearest(table).map(|region| (Some(region.name.clone()), region.url.clone()));
-    reached.ok_or_else(|| table.iter().find_map(|row| row.result.clone().err()).unwrap_or(Cause::NoNetwork))
+fn srt_terms(source: &Source) -> Result<SrtTerms, Cause> {
+    let usual = SrtTerms::default();
+    Ok(SrtTerms {
+        passphrase: source.srt_passphrase().map_err(Cause::KeyFile)?.map(|read| read.key),
+        encryption: source.encryption.unwrap_or(usual.encryption),
+        latency: source.latency.map_or(usual.latency, Span::duration),
+    })
 }
 
 /// What of `output` is beyond the documented limits of the Source's service, for people.

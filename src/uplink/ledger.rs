@@ -5,10 +5,13 @@ use std::{collections::VecDeque, time::Duration};
 
 /// After this long without a word from the ingest's program, the kernel's count is believed instead.
 const WORD: Duration = Duration::from_secs(3);
-/// Nothing of any kind for this long while media is under way: the connection is dead.
-pub const PATIENCE: Duration = Duration::from_secs(8);
+/// Nothing of any kind for this long while media is under way: the connection is dead. Five seconds are what a loss may
+/// take to be noticed; a path that was gone for so long is found sooner by a new connection than by TCP's next retry.
+pub const PATIENCE: Duration = Duration::from_secs(4);
+/// An ingest's host has had a ping for this long, and its program, which answered pings before, says nothing: it hangs.
+pub const SILENCE: Duration = Duration::from_secs(4);
 /// The same after the box was told that its network changed: the old path is probably gone.
-const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
+pub const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
 /// Positions remembered between two acknowledgements; beyond that every second one is forgotten.
 const MARKS: usize = 512;
 /// Pings remembered without an answer.
@@ -18,8 +21,8 @@ const PINGS: usize = 16;
 ///
 /// Best proof first: an RTMP Acknowledgement counts the bytes that the ingest's program read; the answer to a ping
 /// proves everything that was sent before the ping. TCP only proves that the ingest's host has the bytes, so its count is
-/// used where the program says nothing for 3 s, and then only from what it was at that moment on: a frozen
-/// program whose kernel goes on acknowledging must not look like one that never speaks.
+/// used where the program says nothing for 3 s and never answered a ping, and then only from what it was at that moment
+/// on: a frozen program whose kernel goes on acknowledging must not look like one that never speaks.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// Bytes put on the connection, handshake included.
@@ -33,8 +36,10 @@ pub struct Ledger {
     sequence: u32,
     acks: bool,
     last_ack: Option<Time>,
-    /// Value of each ping under way, with the media sent before it.
-    pings: VecDeque<(u32, u64)>,
+    /// Pings under way, oldest first.
+    pings: VecDeque<Ping>,
+    /// It has answered a ping: one without an answer means something.
+    answers: bool,
     /// Media that the program proved, and when it last did.
     proven: u64,
     word: Option<Time>,
@@ -45,8 +50,19 @@ pub struct Ledger {
     by: Option<AcknowledgedBy>,
     /// When something last moved, or media was put on an idle connection.
     moved: Time,
-    /// The path may have gone, until something moves.
-    doubted: bool,
+    /// Since when the path may have gone; none once something moved.
+    doubted: Option<Time>,
+}
+
+#[derive(Debug)]
+struct Ping {
+    value: u32,
+    /// Media before it.
+    media: u64,
+    /// Bytes of the connection up to its end.
+    end: u64,
+    /// When TCP was seen to have delivered it.
+    delivered: Option<Time>,
 }
 
 impl Ledger {
@@ -73,12 +89,13 @@ impl Ledger {
         }
     }
 
-    /// A ping with this value was put on the connection after all media so far.
+    /// A ping with this value has just been put on the connection.
     pub fn pinged(&mut self, value: u32) {
         if self.pings.len() == PINGS {
-            self.pings.pop_front();
+            // The oldest one stays: it tells for how long there has been no answer.
+            self.pings.remove(1);
         }
-        self.pings.push_back((value, self.media));
+        self.pings.push_back(Ping { value, media: self.media, end: self.written, delivered: None });
     }
 
     /// An Acknowledgement came. Its sequence number counts modulo 2^32, and some servers count anew now and then
@@ -106,9 +123,10 @@ impl Ledger {
 
     /// The answer to a ping came.
     pub fn pong(&mut self, value: u32, now: Time) {
-        if let Some(index) = self.pings.iter().position(|ping| ping.0 == value) {
-            let media = self.pings[index].1;
+        if let Some(index) = self.pings.iter().position(|ping| ping.value == value) {
+            let media = self.pings[index].media;
             self.pings.drain(..=index);
+            self.answers = true;
             self.prove(media, now);
         }
     }
@@ -119,21 +137,26 @@ impl Ledger {
         if media > self.proven {
             self.proven = media;
             self.moved = now;
-            self.doubted = false;
+            self.doubted = None;
         }
         let by = if self.acks { AcknowledgedBy::RtmpAck } else { AcknowledgedBy::Ping };
         self.acknowledge(self.proven, by);
     }
 
-    /// TCP has delivered this much of the media to the ingest's host.
-    pub fn tcp(&mut self, media: u64, now: Time) {
-        let media = media.min(self.media);
+    /// TCP has delivered all but the last `behind` bytes to the ingest's host.
+    pub fn tcp(&mut self, behind: u64, now: Time) {
+        let delivered = self.written.saturating_sub(behind);
+        for ping in self.pings.iter_mut().filter(|ping| ping.end <= delivered) {
+            ping.delivered.get_or_insert(now);
+        }
+        // Whatever is on the way may all be media: what is left over has surely arrived.
+        let media = self.media.saturating_sub(behind);
         if media > self.tcp {
             self.tcp = media;
             self.moved = now;
-            self.doubted = false;
+            self.doubted = None;
         }
-        if self.word.is_some_and(|word| now.since(word) > WORD) {
+        if !self.answers && self.word.is_some_and(|word| now.since(word) > WORD) {
             let base = *self.tcp_base.get_or_insert(self.tcp);
             if self.tcp > base {
                 self.acknowledge(self.tcp, AcknowledgedBy::Tcp);
@@ -170,18 +193,23 @@ impl Ledger {
 
     /// The path may have gone: less patience until something moves.
     pub fn doubt(&mut self, now: Time) {
-        self.moved = now;
-        self.doubted = true;
+        self.doubted.get_or_insert(now);
     }
 
     fn outstanding(&self) -> u64 {
         self.media - self.arrived()
     }
 
-    /// Whether media is under way and nothing of any kind moved for too long.
+    /// Whether media is under way and nothing of any kind moved for too long, or the ingest's program hangs while its
+    /// kernel takes more.
     pub fn stalled(&self, now: Time) -> bool {
-        let patience = if self.doubted { LITTLE_PATIENCE } else { PATIENCE };
-        self.outstanding() > 0 && now.since(self.moved) >= patience
+        let little = self.doubted.is_some_and(|since| now.since(since.max(self.moved)) >= LITTLE_PATIENCE);
+        self.outstanding() > 0 && (little || now.since(self.moved) >= PATIENCE) || self.hangs(now)
+    }
+
+    fn hangs(&self, now: Time) -> bool {
+        let asked = self.pings.front().and_then(|ping| ping.delivered).filter(|_| self.answers);
+        asked.is_some_and(|asked| now.since(asked.max(self.word.unwrap_or(asked))) >= SILENCE)
     }
 }
 
@@ -249,28 +277,51 @@ mod tests {
     fn tcp_is_believed_only_where_the_program_says_nothing() {
         let mut ledger = Ledger::default();
         ledger.put(1000, 1000, at(0));
-        ledger.tcp(1000, at(100));
-        ledger.tcp(1000, at(2900));
+        ledger.tcp(0, at(100));
+        ledger.tcp(0, at(2900));
         assert_eq!(ledger.acknowledged(), None, "the program still may speak");
-        ledger.tcp(1000, at(3100));
+        ledger.tcp(0, at(3100));
         ledger.put(1000, 1000, at(3200));
-        ledger.tcp(2000, at(3300));
+        ledger.tcp(0, at(3300));
         assert_eq!(ledger.acknowledged(), Some((2000, AcknowledgedBy::Tcp)));
         // Once it speaks, its word counts.
         ledger.put(1000, 1000, at(3400));
         ledger.pinged(1);
         ledger.pong(1, at(3500));
         assert_eq!(ledger.acknowledged(), Some((3000, AcknowledgedBy::Ping)));
-        // It freezes: the bytes that its kernel still took are no news, whenever they are looked at.
-        ledger.put(1000, 1000, at(3600));
-        ledger.tcp(4000, at(3700));
-        for ms in (4000..11_000).step_by(250) {
+        // It freezes: the bytes that its kernel goes on taking are no news, whenever they are looked at.
+        ledger.put(18, 0, at(3600));
+        ledger.pinged(2);
+        for ms in (3750..7750).step_by(250) {
             ledger.put(10, 10, at(ms));
-            ledger.tcp(4000, at(ms));
+            ledger.tcp(0, at(ms));
             assert_eq!(ledger.acknowledged(), Some((3000, AcknowledgedBy::Ping)));
             assert!(!ledger.stalled(at(ms)));
         }
-        assert!(ledger.stalled(at(12_000)));
+        assert!(ledger.stalled(at(7750)));
+    }
+
+    #[test]
+    fn a_ping_that_was_not_delivered_or_an_ingest_that_never_answers_is_no_hang() {
+        let mut ledger = Ledger::default();
+        ledger.put(118, 100, at(0));
+        ledger.pinged(1);
+        for ms in (0..60_000).step_by(500) {
+            ledger.put(10, 10, at(ms));
+            ledger.tcp(0, at(ms));
+            assert!(!ledger.stalled(at(ms)), "it never answered");
+        }
+        ledger.pong(1, at(60_000));
+        ledger.put(40_018, 40_000, at(60_000));
+        ledger.pinged(2);
+        for ms in (60_250..75_000).step_by(250) {
+            ledger.tcp(40_018 - (ms - 60_000), at(ms));
+            assert!(!ledger.stalled(at(ms)), "slow, and the ping is still on its way");
+        }
+        ledger.tcp(0, at(75_000));
+        ledger.ack(100, at(76_000));
+        assert!(!ledger.stalled(at(79_900)), "an Acknowledgement is a word too");
+        assert!(ledger.stalled(at(80_000)));
     }
 
     #[test]
@@ -278,13 +329,18 @@ mod tests {
         let mut ledger = Ledger::default();
         assert!(!ledger.stalled(at(100_000)));
         ledger.put(10, 10, at(100_000));
-        assert!(!ledger.stalled(at(107_999)));
-        assert!(ledger.stalled(at(108_000)));
-        ledger.tcp(10, at(108_000));
+        assert!(!ledger.stalled(at(103_999)));
+        assert!(ledger.stalled(at(104_000)));
+        ledger.tcp(0, at(104_000));
         assert!(!ledger.stalled(at(500_000)));
         ledger.put(10, 10, at(500_000));
         ledger.doubt(at(500_100));
+        ledger.doubt(at(501_000));
         assert!(!ledger.stalled(at(502_000)) && ledger.stalled(at(502_100)));
+        ledger.tcp(0, at(502_100));
+        ledger.put(10, 10, at(600_000));
+        ledger.doubt(at(603_000));
+        assert!(!ledger.stalled(at(603_999)) && ledger.stalled(at(604_000)), "doubt gives no more time");
     }
 
     proptest! {

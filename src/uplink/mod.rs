@@ -5,34 +5,48 @@
 //! |---|---|
 //! | [`url`] | reads the operator's ingest URL |
 //! | [`queue`] | media that waits, bounded in time (pure) |
+//! | [`sample`] | what is seen of the link, for the rate controller (pure) |
 //! | [`flv`], [`amf`], [`chunk`] | the formats (pure) |
+//! | [`ts`] | the program as an MPEG transport stream (pure) |
 //! | [`session`], [`ledger`] | one RTMP connection, and what of its media arrived (pure) |
-//! | [`connect`], [`trust`] | name, TCP, TLS |
+//! | [`ts`], [`receipts`] | for SRT: the format, and what of the media arrived (pure) |
+//! | [`connect`], [`names`], [`trust`] | name, TCP, TLS |
 //! | [`rtmp`] | a session on a socket |
+//! | [`srt`] | an SRT connection |
+//! | [`connection`] | either of them |
 //! | [`task`] | one delivery: connect, send, reconnect, stop |
 //! | [`source`], [`services`] | what the settings say of a Source, and the table of services |
-//! | [`probe`], [`preflight`] | the choice among regional ingests; can it go on air? |
+//! | [`probe`], [`choice`], [`preflight`] | which of the regional ingests; can it go on air? |
 
 pub mod amf;
 pub mod cause;
+pub mod choice;
 pub mod chunk;
 pub mod connect;
+pub mod connection;
 pub mod delivery;
 pub mod flv;
 pub mod ledger;
+pub mod names;
 pub mod preflight;
 pub mod probe;
 pub mod queue;
+pub mod receipts;
 pub mod rtmp;
+pub mod sample;
 pub mod services;
 pub mod session;
 pub mod source;
+pub mod srt;
 pub mod task;
 pub mod trust;
+pub mod ts;
 pub mod url;
 
+pub use sample::LinkSample;
+
 use crate::{
-    settings::{Codec, Secret},
+    settings::{Codec, Encryption, Secret},
     status::AcknowledgedBy,
     units::{BitRate, Mode},
 };
@@ -43,10 +57,34 @@ use std::{net::IpAddr, time::Duration};
 pub struct Target {
     /// The ingest.
     pub url: IngestUrl,
-    /// The stream key.
+    /// The stream key; with SRT the stream id, which may be empty.
     pub key: Secret,
+    /// What else an SRT connection needs.
+    pub srt: SrtTerms,
     /// Told to the ingest in `onMetaData`.
     pub media: MediaInfo,
+}
+
+/// How an SRT connection is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SrtTerms {
+    /// 10 to 79 bytes; none: not encrypted.
+    pub passphrase: Option<Secret>,
+    /// Length of the key that is made of it.
+    pub encryption: Encryption,
+    /// How long the receiver waits for what was lost on the way, at least.
+    pub latency: Duration,
+}
+
+impl SrtTerms {
+    /// Room for three repetitions over a round trip of 200 ms.
+    pub const LATENCY: Duration = Duration::from_millis(800);
+}
+
+impl Default for SrtTerms {
+    fn default() -> Self {
+        Self { passphrase: None, encryption: Encryption::Aes128, latency: Self::LATENCY }
+    }
 }
 
 /// What the ingest is told of the program.
@@ -64,23 +102,34 @@ pub struct MediaInfo {
     pub encoder: String,
 }
 
-/// A checked ingest URL: `rtmp[s]://host[:port]/app`.
+/// What is spoken with an ingest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// RTMP over TCP.
+    Rtmp,
+    /// RTMP in TLS.
+    Rtmps,
+    /// SRT over UDP, as caller.
+    Srt,
+}
+
+/// A checked ingest URL: `rtmp[s]://host[:port]/app` or `srt://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IngestUrl {
-    /// Whether TLS is used.
-    pub tls: bool,
+    /// By its scheme.
+    pub protocol: Protocol,
     /// Name or address.
     pub host: String,
     /// 1935 for rtmp and 443 for rtmps when the URL has none.
     pub port: u16,
-    /// Path without the leading slash: application and, as some ingests want, instance.
+    /// Path without the leading slash: application and, as some ingests want, instance; empty with SRT.
     pub app: String,
 }
 
 /// What an uplink tells the control core.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    /// It leads to this region of its service, now that the ingest was chosen.
+    /// It leads to this region of its service, now that the ingest was chosen or another one is tried.
     Region(String),
     /// It is at this stage of connecting.
     Connecting(Stage),
@@ -107,6 +156,8 @@ pub enum Report {
     },
     /// Figures (1 a second).
     Stats(Stats),
+    /// What it saw of its link (5 to 10 a second while connected).
+    Link(LinkSample),
     /// It has ended after being asked to.
     Closed,
 }
@@ -118,7 +169,7 @@ pub struct Stats {
     pub bitrate: u64,
     /// Media waiting in our queue.
     pub queue: Duration,
-    /// Round trip, by TCP_INFO.
+    /// Round trip, by TCP_INFO or as the SRT receiver measures it.
     pub rtt: Option<Duration>,
     /// Media bytes acknowledged since the uplink was opened.
     pub acknowledged_bytes: u64,
@@ -137,7 +188,7 @@ pub enum Stage {
     Tcp,
     /// TLS handshake and certificate.
     Tls,
-    /// RTMP handshake.
+    /// RTMP or SRT handshake.
     Handshake,
     /// `connect` command.
     Connect,
@@ -178,6 +229,20 @@ pub enum Cause {
     Stalled,
     /// The Source leads nowhere; why, for people.
     Source(String),
+    /// Nobody answers at the port, over UDP.
+    NoAnswer,
+    /// The SRT passphrases differ.
+    WrongPassphrase,
+    /// The receiver wants a passphrase.
+    PassphraseMissing,
+    /// The receiver has no passphrase.
+    PassphraseUnexpected,
+    /// The receiver's program did not take the SRT connection.
+    StreamIdRejected,
+    /// Another encoder sends with this stream id.
+    StreamIdInUse,
+    /// The receiver says that it has too much to do or is down.
+    Unavailable,
     /// The key file cannot be read.
     KeyFile(String),
 }

@@ -5,14 +5,18 @@
 //! a second connection that goes no further than `connect`: there it sends commands that no server knows, filled up to
 //! 16 KiB, for 4 s at up to twice the rate that the push needs. Encoders that measure by a test stream, such as
 //! OBS Studio's wizard, publish it with the key, which goes live on services without a test mode.
+//!
+//! SRT knows nothing between a handshake and a stream that is on, so there the handshake is all that is tried, and the
+//! upload is not measured.
 
 use super::{
-    Cause, Stage, Target,
+    Cause, Protocol, Stage, Target,
     connect::{Stream, resolve, tcp, within},
     queue::Queue,
     rtmp::Connection,
     services::service_of,
     session::Purpose,
+    srt,
     trust::Trust,
 };
 use crate::{settings::Secret, sys, units::BitRate};
@@ -55,6 +59,8 @@ pub struct Preflight {
     pub upload: Option<BitRate>,
     /// What the push needs: top video bitrate and sound.
     pub needed: BitRate,
+    /// The stage after which the ingest has taken the push.
+    pub last: Stage,
 }
 
 impl Preflight {
@@ -62,9 +68,15 @@ impl Preflight {
     /// is no obstacle.
     pub fn passed(&self) -> bool {
         let stages = self.checks.iter().filter(|check| check.step != Step::Upload);
-        stages.clone().any(|check| check.step == Step::Stage(Stage::Publish))
+        stages.clone().any(|check| check.step == Step::Stage(self.last))
             && stages.clone().all(|check| check.result.is_ok())
             && self.upload.is_none_or(|upload| upload >= self.needed)
+    }
+
+    /// The video bitrate that the measured upload carries beside `audio`, with a quarter left for its bad moments.
+    pub fn fitting(&self, audio: BitRate) -> Option<BitRate> {
+        let video = (self.upload?.bits() * 3 / 4).saturating_sub(audio.bits());
+        (video > 0).then_some(BitRate::new(video))
     }
 
     /// What to change, for people; none where all is well.
@@ -90,7 +102,16 @@ impl Preflight {
 /// the ingest would tell that the key is in use.
 pub async fn preflight(target: &Target, trust: &Trust) -> Preflight {
     let needed = BitRate::new(target.media.bitrate.bits() + target.media.audio_bitrate.bits());
-    let mut report = Preflight { checks: Vec::new(), upload: None, needed };
+    let mut report = Preflight { checks: Vec::new(), upload: None, needed, last: Stage::Publish };
+    if target.url.protocol == Protocol::Srt {
+        report.last = Stage::Handshake;
+        let mut log = Log(Some(&mut report.checks));
+        if let Some(addresses) = log.check(Stage::Name, within(Stage::Name, resolve(&target.url))).await {
+            let call = within(Stage::Handshake, srt::Connection::call(&addresses, target));
+            drop(log.check(Stage::Handshake, call).await);
+        }
+        return report;
+    }
     if let Some(connection) = go(target, Purpose::Publish, trust, Some(&mut report.checks)).await {
         connection.finish(Queue::new(Queue::LIMIT)).await;
         let begun = sys::now();
@@ -110,9 +131,11 @@ async fn go(target: &Target, purpose: Purpose, trust: &Trust, checks: Option<&mu
     let mut log = Log(checks);
     let addresses = log.check(Stage::Name, within(Stage::Name, resolve(&target.url))).await?;
     let socket = log.check(Stage::Tcp, within(Stage::Tcp, tcp(addresses))).await?;
-    let stream = match target.url.tls {
-        true => log.check(Stage::Tls, within(Stage::Tls, Stream::secure(socket, &target.url, trust))).await?,
-        false => Stream::Plain(socket),
+    let stream = match target.url.protocol {
+        Protocol::Rtmps => {
+            log.check(Stage::Tls, within(Stage::Tls, Stream::secure(socket, &target.url, trust))).await?
+        }
+        _ => Stream::Plain(socket),
     };
     let mut connection = Connection::new(stream, &target, purpose);
     while let Some(stage) = connection.session().stage() {

@@ -49,11 +49,6 @@ pub async fn measure(regions: &[Region], trust: &Arc<Trust>) -> Vec<Measured> {
     table
 }
 
-/// The nearest ingest of a measured table that answered.
-pub fn nearest(table: &[Measured]) -> Option<&Region> {
-    table.iter().find(|measured| measured.result.is_ok()).map(|measured| &measured.region)
-}
-
 async fn connect_times(url: &IngestUrl, trust: &Trust) -> Result<Duration, Cause> {
     let mut times = Vec::new();
     for _ in 0..TIMES {

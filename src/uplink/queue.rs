@@ -24,8 +24,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The most media that is kept unless said otherwise: as much as a rate controller needs to see a bad network out.
-    pub const LIMIT: Duration = Duration::from_secs(10);
+    /// The most media that is kept: the rate controller has had its chance by then.
+    pub const LIMIT: Duration = Duration::from_secs(2);
 
     /// An empty queue that waits for an IDR.
     pub fn new(limit: Duration) -> Self {
@@ -85,6 +85,16 @@ impl Queue {
             (Some(_), _) => self.video.pop_front(),
             (None, _) => self.audio.pop_front(),
         }
+    }
+
+    /// Units that wait.
+    pub fn len(&self) -> usize {
+        self.video.len() + self.audio.len()
+    }
+
+    /// Media that waits, bytes.
+    pub fn bytes(&self) -> u64 {
+        self.video.iter().chain(&self.audio).map(|unit| unit.data.len() as u64).sum()
     }
 
     /// Whether nothing waits.

@@ -53,6 +53,11 @@ impl Connection {
         &self.stream
     }
 
+    /// The stream alone; the session is over.
+    pub fn into_stream(self) -> Stream {
+        self.stream
+    }
+
     /// Whether all pending bytes are with the kernel: the moment to give the next unit.
     pub fn is_idle(&self) -> bool {
         self.session.pending().is_empty() && !self.unflushed
@@ -124,10 +129,7 @@ impl Connection {
         let figures = self.stream.figures()?;
         let behind =
             self.session.pending().len() as u64 + figures.unacknowledged + if self.unflushed { TLS_BUFFER } else { 0 };
-        let ledger = self.session.ledger();
-        // Whatever is on the way may all be media: what is left over has surely arrived.
-        let arrived = ledger.media().saturating_sub(behind);
-        ledger.tcp(arrived, sys::now());
+        self.session.ledger().tcp(behind, sys::now());
         Some(figures)
     }
 

@@ -23,8 +23,8 @@ const CHUNK: u32 = 4096;
 const HANDSHAKE: usize = 1536;
 /// The smallest window worth asking for, in bytes; sound alone fills it in half a second.
 const SMALLEST_WINDOW: u32 = 8 * 1024;
-/// While the ingest acknowledges at least this often, it is not pinged.
-const ACK_EXPECTED: Duration = Duration::from_millis(1500);
+/// While the ingest acknowledges at least this often, it is not pinged; else it is, as often.
+const ACK_EXPECTED: Duration = Duration::from_millis(500);
 /// With so many bytes pending, the ingest's questions stay without answer; far more than one picture.
 const MOST_PENDING: usize = 4 << 20;
 /// A message has 24 bits for its length (5.3.1.2.1); no encoder of ours comes near.
@@ -75,6 +75,8 @@ pub struct Session {
     ledger: Ledger,
     stamps: Option<Stamps>,
     configs: [Option<Arc<CodecConfig>>; 2],
+    /// When the last ping was sent.
+    pinged: Option<Time>,
     /// The window that the ingest was asked to acknowledge.
     window: u32,
     /// The ingest wants an acknowledgement of ours each so many bytes.
@@ -99,6 +101,7 @@ impl Session {
             ledger: Ledger::default(),
             stamps: None,
             configs: [None, None],
+            pinged: None,
             window: 0,
             asked_window: 0,
             received: 0,
@@ -336,8 +339,7 @@ impl Session {
         }
     }
 
-    /// Once a second: asks for a window that fits the present rate of `bytes` a second, and pings an ingest that does
-    /// not acknowledge by itself.
+    /// Once a second: asks for a window that fits the present rate of `bytes` a second.
     pub fn each_second(&mut self, bytes: u64, now: Time) {
         if self.step != Step::Live {
             return;
@@ -346,7 +348,14 @@ impl Session {
         if bytes > 0 && !(window / 2..=window * 2).contains(&bytes.max(u64::from(SMALLEST_WINDOW))) {
             self.ask_window(bytes, now);
         }
-        if self.ledger.media() > 0 && !self.ledger.acked_within(ACK_EXPECTED, now) {
+    }
+
+    /// Several times a second: pings an ingest that has not acknowledged of late. On a way that narrowed, an answer takes as
+    /// long as what the kernel holds, and on air is said for 3 s after the last proof only.
+    pub fn ask_for_proof(&mut self, now: Time) {
+        let asked = self.pinged.is_some_and(|at| now.since(at) < ACK_EXPECTED);
+        if self.step == Step::Live && self.ledger.media() > 0 && !asked && !self.ledger.acked_within(ACK_EXPECTED, now)
+        {
             self.send_ping(now);
         }
     }
@@ -372,11 +381,12 @@ impl Session {
     /// Appends a ping; its answer proves all media before it.
     pub fn send_ping(&mut self, now: Time) {
         self.ping = self.ping.wrapping_add(1);
-        self.ledger.pinged(self.ping);
+        self.pinged = Some(now);
         self.message(kind::USER_CONTROL, 0, 0, &[&event(6, self.ping)], 0, now);
+        self.ledger.pinged(self.ping);
     }
 
-    /// Asks the ingest to acknowledge each `bytes` bytes: what one second brings.
+    /// Asks the ingest to acknowledge each `bytes` bytes, of which a second brings as many.
     fn ask_window(&mut self, bytes: u64, now: Time) {
         self.window = u32::try_from(bytes).unwrap_or(u32::MAX).max(SMALLEST_WINDOW);
         self.message(kind::WINDOW, 0, 0, &[&self.window.to_be_bytes()], 0, now);

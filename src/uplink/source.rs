@@ -81,15 +81,7 @@ mod tests {
     use super::*;
 
     fn source(change: impl FnOnce(&mut Source)) -> Source {
-        let mut source = Source {
-            name: "Main".into(),
-            url: None,
-            service: None,
-            region: None,
-            key: None,
-            key_file: None,
-            credential: None,
-        };
+        let mut source = Source { name: "Main".into(), ..Source::default() };
         change(&mut source);
         source
     }
@@ -119,7 +111,7 @@ mod tests {
     fn a_source_that_leads_nowhere_says_why() {
         assert_eq!(leads(None, None, None), Err(SourceError::Nowhere));
         assert_eq!(leads(Some("rtmp://h/a"), Some("twitch"), None), Err(SourceError::TwoWays));
-        assert_eq!(leads(Some("srt://h:1"), None, None), Err(SourceError::Url(UrlError::Srt)));
+        assert_eq!(leads(Some("srt://h"), None, None), Err(SourceError::Url(UrlError::MissingPort)));
         assert_eq!(leads(None, Some("x"), Some("auto")), Err(SourceError::OwnUrl("X")));
         let unknown = leads(None, Some("twich"), None).unwrap_err().to_string();
         assert!(unknown.contains("\"twich\"") && unknown.contains("twitch, x, youtube"), "{unknown}");

@@ -1,16 +1,22 @@
 //! One delivery of the program: connects, sends, notices, connects again, stops.
 
 use super::{
-    Cause, Report, Stage, Stats, Target,
-    connect::{Stream, resolve, tcp, within},
+    Cause, Protocol, Report, Stage, Stats, Target,
+    choice::Choice,
+    connect::{Stream, within},
+    connection::Connection,
+    names::Names,
     queue::Queue,
-    rtmp::Connection,
+    rtmp,
+    sample::{OBSERVE, SAMPLE, Sampler},
     session::Purpose,
+    srt,
     trust::Trust,
 };
 use crate::{access_unit::AccessUnit, control::backoff::Backoff, sys, units::Time};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
+    net::TcpStream,
     sync::mpsc,
     time::{self, MissedTickBehavior},
 };
@@ -36,14 +42,15 @@ enum Break {
     Failed(Cause),
 }
 
-/// Delivers `input` to `target` until it is told to stop (or `orders` is closed), with reports about everything that
-/// happens; the last one is [`Report::Closed`].
+/// Delivers `input` to `target`, at the ingest of `choice` that works, until it is told to stop (or `orders` is closed), with
+/// reports about everything that happens; the last one is [`Report::Closed`].
 ///
 /// `input` is always read at once, connected or not, so that its other end can be written with `try_send` and a short
 /// channel (64 units). Dropping the future closes the connection without ending the publish; [`Order::Stop`] takes at
 /// most 1 s.
 pub async fn run(
     target: Target,
+    choice: Choice,
     trust: Arc<Trust>,
     input: mpsc::Receiver<Arc<AccessUnit>>,
     orders: mpsc::Receiver<Order>,
@@ -51,6 +58,9 @@ pub async fn run(
 ) {
     let mut uplink = Uplink {
         target,
+        choice,
+        names: Names::default(),
+        dead: None,
         trust,
         input,
         orders,
@@ -77,6 +87,9 @@ pub async fn run(
         };
         let end = match end {
             Break::Failed(cause) => {
+                if uplink.choice.failed(&cause, sys::now()) {
+                    uplink.move_on();
+                }
                 let retry_in = uplink.backoff.after(&cause, lasted, fastrand::f64());
                 (uplink.report)(Report::Failed { cause, retry_in });
                 let wait = async {
@@ -89,7 +102,13 @@ pub async fn run(
         };
         match end {
             Some(Break::Stop) => break (uplink.report)(Report::Closed),
-            Some(Break::NetworkChanged) => uplink.backoff.reset(),
+            Some(Break::NetworkChanged) => {
+                uplink.backoff.reset();
+                uplink.names.ask_anew();
+                if uplink.choice.begin_again() {
+                    uplink.move_on();
+                }
+            }
             _ => {}
         }
     }
@@ -97,6 +116,11 @@ pub async fn run(
 
 struct Uplink<R> {
     target: Target,
+    choice: Choice,
+    names: Names,
+    /// The last connection, if it died without an end. An ingest that was not told refuses the next publish of the same key,
+    /// and while nothing gets through, it cannot be told: this is reset as soon as the next connection shows that it can.
+    dead: Option<Stream>,
     trust: Arc<Trust>,
     input: mpsc::Receiver<Arc<AccessUnit>>,
     orders: mpsc::Receiver<Order>,
@@ -133,15 +157,64 @@ impl<R: FnMut(Report)> Uplink<R> {
         self.unless_told(within(stage, work)).await
     }
 
-    async fn connect(&mut self) -> Result<Connection, Break> {
-        let (target, trust) = (self.target.clone(), self.trust.clone());
-        let addresses = self.stage(Stage::Name, resolve(&target.url)).await?;
-        let socket = self.stage(Stage::Tcp, tcp(addresses)).await?;
-        let stream = match target.url.tls {
-            true => self.stage(Stage::Tls, Stream::secure(socket, &target.url, &trust)).await?,
-            false => Stream::Plain(socket),
+    /// Connects to the ingest by its name.
+    async fn reach(&mut self) -> Result<TcpStream, Break> {
+        let (url, mut names) = (self.target.url.clone(), std::mem::take(&mut self.names));
+        let connected = match self.stage(Stage::Name, names.look_up(&url)).await {
+            Ok(addresses) => self.stage(Stage::Tcp, names.reach(&url, addresses)).await,
+            Err(end) => Err(end),
         };
-        let mut connection = Connection::new(stream, &target, Purpose::Publish);
+        self.names = names;
+        connected
+    }
+
+    /// Another ingest is the chosen one.
+    fn move_on(&mut self) {
+        self.target.url = self.choice.url().clone();
+        self.names = Names::default();
+        self.backoff.reset();
+        if let Some(region) = self.choice.region() {
+            tracing::info!(region, "another ingest is tried");
+            (self.report)(Report::Region(region.to_owned()));
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Connection, Break> {
+        match self.target.url.protocol {
+            Protocol::Srt => self.call().await.map(|srt| Connection::Srt(Box::new(srt))),
+            Protocol::Rtmp | Protocol::Rtmps => self.publish().await.map(|rtmp| Connection::Rtmp(Box::new(rtmp))),
+        }
+    }
+
+    /// The way to the air with SRT.
+    async fn call(&mut self) -> Result<srt::Connection, Break> {
+        let (target, mut names) = (self.target.clone(), std::mem::take(&mut self.names));
+        let connected = match self.stage(Stage::Name, names.look_up(&target.url)).await {
+            Ok(addresses) => {
+                let called = self.stage(Stage::Handshake, srt::Connection::call(&addresses, &target)).await;
+                if called.is_ok() {
+                    names.reached(addresses);
+                }
+                called
+            }
+            Err(end) => Err(end),
+        };
+        self.names = names;
+        connected
+    }
+
+    /// The way to the air with RTMP.
+    async fn publish(&mut self) -> Result<rtmp::Connection, Break> {
+        let (target, trust) = (self.target.clone(), self.trust.clone());
+        let socket = self.reach().await?;
+        if let Some(dead) = self.dead.take() {
+            dead.reset();
+        }
+        let stream = match target.url.protocol {
+            Protocol::Rtmps => self.stage(Stage::Tls, Stream::secure(socket, &target.url, &trust)).await?,
+            _ => Stream::Plain(socket),
+        };
+        let mut connection = rtmp::Connection::new(stream, &target, Purpose::Publish);
         for stage in [Stage::Handshake, Stage::Connect, Stage::Publish] {
             (self.report)(Report::Connecting(stage));
             self.unless_told(connection.pass(stage)).await?;
@@ -151,11 +224,14 @@ impl<R: FnMut(Report)> Uplink<R> {
 
     /// Sends media until something ends it.
     async fn deliver(&mut self, mut connection: Connection) -> Break {
-        if let Some(peer) = connection.stream().peer() {
+        if let Some(peer) = connection.peer() {
             (self.report)(Report::Publishing { peer });
         }
         let mut look = time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watch = time::interval(OBSERVE);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sampler = Sampler::new(sys::now());
         let mut account =
             Account { reported: self.before, second: sys::now(), second_acknowledged: self.before, second_media: 0 };
         let mut open = true;
@@ -163,7 +239,7 @@ impl<R: FnMut(Report)> Uplink<R> {
             if connection.is_idle()
                 && let Some(unit) = self.queue.pop()
             {
-                connection.session().send(&unit, sys::now());
+                connection.send(&unit);
             }
             self.ask_for_keyframe();
             tokio::select! {
@@ -171,7 +247,10 @@ impl<R: FnMut(Report)> Uplink<R> {
                 order = self.orders.recv() => match order {
                     Some(Order::NetworkChanged) => {
                         self.backoff.reset();
-                        connection.session().ledger().doubt(sys::now());
+                        if connection.is_orphaned() {
+                            break Cause::NoNetwork;
+                        }
+                        connection.doubt();
                     }
                     Some(Order::Stop) | None => {
                         while let Ok(unit) = self.input.try_recv() {
@@ -183,12 +262,16 @@ impl<R: FnMut(Report)> Uplink<R> {
                     }
                 },
                 unit = self.input.recv(), if open => match unit {
-                    Some(unit) => self.queue.push(unit),
+                    Some(unit) => {
+                        let sent = connection.media();
+                        sampler.push(unit, &mut self.queue, sent, sys::now());
+                    }
                     None => open = false,
                 },
+                _ = watch.tick() => self.watch(&mut connection, &mut sampler),
                 _ = look.tick() => {
                     self.look(&mut connection, &mut account);
-                    if connection.session().ledger().stalled(sys::now()) {
+                    if connection.stalled() {
                         break Cause::Stalled;
                     }
                 }
@@ -201,7 +284,10 @@ impl<R: FnMut(Report)> Uplink<R> {
         // Nothing flows any more; the totals stay.
         self.stats = Stats { bitrate: 0, queue: Duration::ZERO, rtt: None, ..self.stats };
         (self.report)(Report::Stats(self.stats));
-        self.before += connection.session().ledger().acknowledged().map_or(0, |(bytes, _)| bytes);
+        self.before += connection.observe().acknowledged.map_or(0, |(bytes, _)| bytes);
+        if matches!(end, Cause::Stalled | Cause::NoNetwork) {
+            self.dead = connection.put_aside();
+        }
         Break::Failed(end)
     }
 
@@ -213,17 +299,25 @@ impl<R: FnMut(Report)> Uplink<R> {
         }
     }
 
+    /// Sees how the link keeps up, and reports it each tenth of a second.
+    fn watch(&mut self, connection: &mut Connection, sampler: &mut Sampler) {
+        let (now, seen) = (sys::now(), connection.observe());
+        sampler.observe(seen.arrived, seen.rtt, seen.shortest_rtt, now);
+        if sampler.age(now) >= SAMPLE {
+            (self.report)(Report::Link(sampler.take(now)));
+        }
+    }
+
     /// Reports what arrived, and each second the figures.
     fn look(&mut self, connection: &mut Connection, account: &mut Account) {
         let now = sys::now();
-        let figures = connection.observe();
-        let ledger = connection.session().ledger();
-        let media = ledger.media();
-        if let Some((bytes, by)) = ledger.acknowledged()
+        let seen = connection.observe();
+        if let Some((bytes, by)) = seen.acknowledged
             && self.before + bytes > account.reported
         {
             account.reported = self.before + bytes;
             self.backoff.worked();
+            self.choice.worked();
             (self.report)(Report::Acknowledged { bytes: account.reported, by });
         }
         let second = now.since(account.second);
@@ -231,11 +325,12 @@ impl<R: FnMut(Report)> Uplink<R> {
             return;
         }
         let per_second = |bytes: u64| (bytes as f64 / second.as_secs_f64()).round() as u64;
-        connection.session().each_second(per_second(media - account.second_media), now);
+        let media = connection.media();
+        connection.each_second(per_second(media - account.second_media));
         self.stats = Stats {
             bitrate: 8 * per_second(account.reported - account.second_acknowledged),
             queue: self.queue.waiting(),
-            rtt: figures.map(|figures| figures.rtt),
+            rtt: seen.rtt,
             acknowledged_bytes: account.reported,
             dropped_pictures: self.queue.dropped_pictures(),
             ..self.stats

@@ -1,13 +1,20 @@
 //! Whose certificates are believed, and at what time they are judged.
 
 use super::Cause;
-use crate::sys;
+use crate::{clock::Dated, sys};
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, UnixTime},
     time_provider::TimeProvider,
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -20,6 +27,7 @@ const BUFFER: usize = 16 * 1024;
 pub struct Trust {
     /// None where nobody can be trusted, as on a system without authorities.
     config: Option<Arc<ClientConfig>>,
+    clock: Arc<Clock>,
 }
 
 impl Trust {
@@ -42,12 +50,24 @@ impl Trust {
         roots.add_parsable_certificates(authorities);
         let empty = roots.is_empty();
         let build = Duration::from_secs(BUILD_TIME.parse().unwrap_or(0));
-        let clock = Arc::new(Clock { floor: saved.max(build) });
+        let clock = Arc::new(Clock { floor: saved.max(build), learnt: AtomicU64::new(0) });
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_details(provider, clock)
+        let config = ClientConfig::builder_with_details(provider, clock.clone())
             .with_safe_default_protocol_versions()
             .map(|builder| Arc::new(builder.with_root_certificates(roots).with_no_client_auth()));
-        Self { config: config.ok().filter(|_| !empty) }
+        Self { config: config.ok().filter(|_| !empty), clock }
+    }
+
+    /// From now on certificates are judged by `dated` and no more by the system's clock, or by that again.
+    pub fn learn(&self, dated: Option<Dated>) {
+        let zero =
+            dated.and_then(|dated| u64::try_from(dated.wall.as_second()).ok()?.checked_sub(dated.at.millis() / 1000));
+        self.clock.learnt.store(zero.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The earliest time that it can be: when this program was built, or the last that was saved.
+    pub fn floor(&self) -> Duration {
+        self.clock.floor
     }
 
     /// The TLS handshake with `host` on a connected socket.
@@ -67,11 +87,18 @@ impl Trust {
 #[derive(Debug)]
 struct Clock {
     floor: Duration,
+    /// Seconds since 1970 at the zero of the monotonic clock, where the calendar was learnt otherwise than from the system's
+    /// clock; zero: it was not.
+    learnt: AtomicU64,
 }
 
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(sys::wall().max(self.floor)))
+        let now = match self.learnt.load(Ordering::Relaxed) {
+            0 => sys::wall(),
+            zero => Duration::from_secs(zero + sys::now().millis() / 1000),
+        };
+        Some(UnixTime::since_unix_epoch(now.max(self.floor)))
     }
 }
 

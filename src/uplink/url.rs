@@ -1,6 +1,6 @@
 //! Reads the operator's ingest URL.
 
-use super::IngestUrl;
+use super::{IngestUrl, Protocol};
 use std::{
     fmt,
     net::{Ipv4Addr, Ipv6Addr},
@@ -16,11 +16,20 @@ pub enum UrlError {
     /// Not printable ASCII.
     #[error("the URL has a space or a character beyond ASCII: write such a host name in its xn-- form")]
     NotAscii,
-    /// `srt://`.
-    #[error("SRT is not in this version: use the ingest's rtmp:// or rtmps:// address")]
-    Srt,
-    /// Neither `rtmp` nor `rtmps`.
-    #[error("expected a URL that starts with rtmp:// or rtmps://")]
+    /// `srt://host:port?...`.
+    #[error(
+        "an SRT URL ends with the port: leave out what follows, and give streamid as \"stream-id\", passphrase as \
+         \"passphrase\", pbkeylen as \"encryption\" and latency as \"latency\""
+    )]
+    SrtQuery,
+    /// `mode=listener`, `mode=rendezvous`.
+    #[error("the box is the caller: it cannot be called, and knows no rendezvous; have the ingest listen")]
+    SrtMode,
+    /// SRT has no usual port.
+    #[error("an SRT URL needs a port, such as srt://ingest.example:9000")]
+    MissingPort,
+    /// Another one.
+    #[error("expected a URL that starts with rtmp://, rtmps:// or srt://")]
     Scheme,
     /// `user:password@`.
     #[error("the URL has a user name before the host: leave it out, and give the stream key as \"key\"")]
@@ -50,10 +59,10 @@ impl FromStr for IngestUrl {
             return Err(UrlError::NotAscii);
         }
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
-        let tls = match scheme.to_ascii_lowercase().as_str() {
-            "rtmp" => false,
-            "rtmps" => true,
-            "srt" => return Err(UrlError::Srt),
+        let protocol = match scheme.to_ascii_lowercase().as_str() {
+            "rtmp" => Protocol::Rtmp,
+            "rtmps" => Protocol::Rtmps,
+            "srt" => Protocol::Srt,
             _ => return Err(UrlError::Scheme),
         };
         if rest.contains('#') {
@@ -65,15 +74,41 @@ impl FromStr for IngestUrl {
         }
         let (host, port) = split_port(authority)?;
         let port = match port {
-            None if tls => 443,
-            None => 1935,
+            None => protocol.usual_port().ok_or(UrlError::MissingPort)?,
             Some(port) => number(port).ok_or(UrlError::Port)?,
         };
         let app = app.trim_matches('/');
+        if protocol == Protocol::Srt {
+            return match app {
+                "" => Ok(Self { protocol, host, port, app: String::new() }),
+                query if query.contains("mode=listener") || query.contains("mode=rendezvous") => Err(UrlError::SrtMode),
+                _ => Err(UrlError::SrtQuery),
+            };
+        }
         if app.is_empty() || app.starts_with('?') {
             return Err(UrlError::MissingApp);
         }
-        Ok(Self { tls, host, port, app: app.into() })
+        Ok(Self { protocol, host, port, app: app.into() })
+    }
+}
+
+impl Protocol {
+    /// The scheme of its URLs.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Rtmp => "rtmp",
+            Self::Rtmps => "rtmps",
+            Self::Srt => "srt",
+        }
+    }
+
+    /// The port of a URL that names none.
+    fn usual_port(self) -> Option<u16> {
+        match self {
+            Self::Rtmp => Some(1935),
+            Self::Rtmps => Some(443),
+            Self::Srt => None,
+        }
     }
 }
 
@@ -116,15 +151,18 @@ fn number(port: &str) -> Option<u16> {
 
 impl fmt::Display for IngestUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, usual) = if self.tls { ("rtmps", 443) } else { ("rtmp", 1935) };
+        let scheme = self.protocol.scheme();
         match self.host.contains(':') {
             true => write!(f, "{scheme}://[{}]", self.host)?,
             false => write!(f, "{scheme}://{}", self.host)?,
         }
-        if self.port != usual {
+        if self.protocol.usual_port() != Some(self.port) {
             write!(f, ":{}", self.port)?;
         }
-        write!(f, "/{}", self.app)
+        match self.protocol {
+            Protocol::Srt => Ok(()),
+            Protocol::Rtmp | Protocol::Rtmps => write!(f, "/{}", self.app),
+        }
     }
 }
 
@@ -133,19 +171,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn url(text: &str) -> Result<(bool, String, u16, String), UrlError> {
-        text.parse::<IngestUrl>().map(|url| (url.tls, url.host, url.port, url.app))
+    fn url(text: &str) -> Result<(Protocol, String, u16, String), UrlError> {
+        text.parse::<IngestUrl>().map(|url| (url.protocol, url.host, url.port, url.app))
     }
 
     #[test]
     fn reads_what_services_print() {
-        let read = |tls, host: &str, port, app: &str| Ok((tls, host.into(), port, app.into()));
-        assert_eq!(url("rtmp://ingest.example/app"), read(false, "ingest.example", 1935, "app"));
-        assert_eq!(url("RTMPS://Ingest.Example:443/rtmp/"), read(true, "ingest.example", 443, "rtmp"));
-        assert_eq!(url("rtmps://b.example/live2?backup=1"), read(true, "b.example", 443, "live2?backup=1"));
-        assert_eq!(url("rtmp://127.0.0.1:1936/a/inst"), read(false, "127.0.0.1", 1936, "a/inst"));
-        assert_eq!(url("rtmp://[::1]:19350/live"), read(false, "::1", 19350, "live"));
-        assert_eq!(url("rtmp://[2001:DB8::1]/live"), read(false, "2001:db8::1", 1935, "live"));
+        let read = |protocol, host: &str, port, app: &str| Ok((protocol, host.into(), port, app.into()));
+        assert_eq!(url("rtmp://ingest.example/app"), read(Protocol::Rtmp, "ingest.example", 1935, "app"));
+        assert_eq!(url("RTMPS://Ingest.Example:443/rtmp/"), read(Protocol::Rtmps, "ingest.example", 443, "rtmp"));
+        assert_eq!(url("rtmps://b.example/live2?backup=1"), read(Protocol::Rtmps, "b.example", 443, "live2?backup=1"));
+        assert_eq!(url("rtmp://127.0.0.1:1936/a/inst"), read(Protocol::Rtmp, "127.0.0.1", 1936, "a/inst"));
+        assert_eq!(url("rtmp://[::1]:19350/live"), read(Protocol::Rtmp, "::1", 19350, "live"));
+        assert_eq!(url("rtmp://[2001:DB8::1]/live"), read(Protocol::Rtmp, "2001:db8::1", 1935, "live"));
+        assert_eq!(url("srt://Ingest.Example:9000"), read(Protocol::Srt, "ingest.example", 9000, ""));
+        assert_eq!(url("srt://[::1]:9000/"), read(Protocol::Srt, "::1", 9000, ""));
     }
 
     #[test]
@@ -154,7 +194,11 @@ mod tests {
             ("", UrlError::Scheme),
             ("ingest.example/app", UrlError::Scheme),
             ("https://ingest.example/app", UrlError::Scheme),
-            ("srt://ingest.example:9000", UrlError::Srt),
+            ("srt://ingest.example", UrlError::MissingPort),
+            ("srt://ingest.example:9000?streamid=abc&passphrase=0123456789", UrlError::SrtQuery),
+            ("srt://ingest.example:9000/live", UrlError::SrtQuery),
+            ("srt://:9000?mode=listener", UrlError::Host),
+            ("srt://0.0.0.0:9000?mode=listener", UrlError::SrtMode),
             ("rtmp://user:pw@ingest.example/app", UrlError::UserInfo),
             ("rtmp://ingest.example", UrlError::MissingApp),
             ("rtmp://ingest.example/", UrlError::MissingApp),

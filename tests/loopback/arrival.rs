@@ -21,7 +21,7 @@ use std::{
 };
 
 /// The picture and sound of a good stream of `length` seconds; how long after its flash each beep is heard, ms.
-fn judge(file: &Path, length: usize) -> Vec<f64> {
+pub fn judge(file: &Path, length: usize) -> Vec<f64> {
     let recording = Recording::read(file, 30.0).expect("readable");
     assert_eq!(recording.losses(), [], "{}", file.display());
     assert!(recording.in_order());

@@ -5,8 +5,11 @@ use crate::{
     ingest::Ingest,
     seconds, settings,
     support::{
+        Nginx,
         daemon::{Daemon, media_workers, signal},
-        has_tools, now,
+        has_tools,
+        host::{Host, ip},
+        in_namespace, now,
         picture::{self, Flaw, Recording},
         wait,
     },
@@ -58,8 +61,45 @@ fn a_killed_worker_leaves_the_uplink_alone() {
     let starts: Vec<f64> = recording.beeps.iter().map(|beep| beep.begins).collect();
     let pauses: Vec<f64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(pauses.iter().all(|pause| *pause < 3100.0), "sound was away for too long: {pauses:?}");
-    let last = recording.lip_sync().into_iter().rev().take(3).collect::<Vec<_>>();
+    // The last flash may be cut off from its beep by the end.
+    let last = recording.lip_sync().into_iter().rev().skip(1).take(3).collect::<Vec<_>>();
     assert!(last.iter().all(|offset| offset.is_some_and(|offset| offset.abs() <= 40.0)), "{last:?}");
+}
+
+#[test]
+fn a_wedged_worker_is_noticed_killed_and_replaced() {
+    if !has_tools() {
+        return;
+    }
+    let _others = beside_others();
+    let ingest = Ingest::start();
+    let daemon = Daemon::start(&settings(&ingest.url(), "wedged"));
+    daemon.succeed("start", json!({}));
+    sleep(seconds(6));
+    for worker in daemon.workers() {
+        signal(worker, "STOP");
+        let stopped = now();
+        let fault = wait("the fault", seconds(4), || {
+            daemon.faults().into_iter().find(|code| code == "worker-wedged" || code == "sound-worker-wedged")
+        });
+        let noticed = stopped.elapsed();
+        let replaced = wait("another worker", seconds(4), || {
+            let workers = daemon.workers();
+            (workers.len() == 2 && !workers.contains(&worker)).then(|| stopped.elapsed())
+        });
+        println!("{fault} after {} ms, replaced after {} ms", noticed.as_millis(), replaced.as_millis());
+        assert!(noticed.as_secs_f64() < 1.7, "four reports a second were missing: {noticed:?}");
+        assert!(replaced < noticed + Duration::from_millis(700), "killed, not asked: {replaced:?}");
+        assert_eq!(daemon.phase(), "on-air");
+        // The fault goes once the new worker has proved itself.
+        wait("no fault any more", seconds(9), || (!daemon.faults().contains(&fault)).then_some(()));
+    }
+    daemon.succeed("stop", json!({"confirm": true}));
+    assert_eq!(ingest.publishes("wedged"), 1, "the uplink was left alone");
+    let recording = Recording::read(&ingest.recordings("wedged")[0], 30.0).expect("readable");
+    let gap = recording.longest_gap();
+    println!("longest gap between pictures: {gap:.0} ms");
+    assert!(recording.in_order() && gap < 3000.0);
 }
 
 #[test]
@@ -83,6 +123,7 @@ fn an_ingest_that_restarts_gets_the_stream_back() {
     let begun = now();
     daemon.wait_for("on-air", seconds(12));
     println!("back after {:.1?}", begun.elapsed());
+    assert!(begun.elapsed() <= seconds(3), "one retry interval and a second");
     sleep(seconds(3));
     assert_eq!(daemon.status()["stats"]["uplinks"][0]["reconnects"], 1);
     assert_eq!(daemon.faults(), [""; 0]);
@@ -93,6 +134,34 @@ fn an_ingest_that_restarts_gets_the_stream_back() {
     let recording = Recording::read(file, 30.0).expect("readable");
     assert_eq!(recording.losses(), []);
     assert!(recording.pictures[0].key, "it begins where decoding can begin");
+}
+
+#[test]
+fn a_network_that_goes_is_told_and_its_return_is_used_at_once() {
+    const NAME: &str = "failures::a_network_that_goes_is_told_and_its_return_is_used_at_once";
+    if !has_tools() {
+        return;
+    }
+    let _others = beside_others();
+    if in_namespace(NAME, "ip link set lo up") {
+        return;
+    }
+    let host = Host::start();
+    host.cable(1);
+    let ingest = Nginx::start_on(&host, "10.9.1.2", "");
+    let daemon = Daemon::start(&settings(&ingest.url(), "net"));
+    daemon.succeed("start", json!({}));
+    sleep(seconds(3));
+    // The kernel's tables are looked at once a second.
+    ip("addr del 10.9.1.1/24 dev c1");
+    daemon.wait_for("reconnecting", seconds(2));
+    assert!(daemon.faults().contains(&"no-network".to_owned()), "{:?}", daemon.faults());
+    sleep(seconds(8));
+    ip("addr add 10.9.1.1/24 dev c1");
+    let begun = now();
+    daemon.wait_for("on-air", seconds(3));
+    println!("back after {:.1?}", begun.elapsed());
+    daemon.succeed("stop", json!({"confirm": true}));
 }
 
 #[test]

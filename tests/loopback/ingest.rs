@@ -1,6 +1,9 @@
 //! What an ingest's operator could know of a push: nginx-rtmp's recordings, its HLS and its log.
 
-use crate::support::Nginx;
+// Not every test program needs all of it.
+#![allow(dead_code)]
+
+use crate::support::{Nginx, host::Host};
 use std::path::PathBuf;
 
 /// An nginx-rtmp that keeps a recording of each publish and serves HLS.
@@ -12,10 +15,19 @@ pub struct Ingest {
 impl Ingest {
     /// Starts it on a free port.
     pub fn start() -> Self {
+        Self::with(|application| Nginx::start_with(application, ""))
+    }
+
+    /// Starts it on another host, which has this address.
+    pub fn start_on(host: &Host, address: &str) -> Self {
+        Self::with(|application| Nginx::start_on(host, address, application))
+    }
+
+    fn with(start: impl FnOnce(&str) -> Nginx) -> Self {
         let hls = tempfile::tempdir().expect("a folder");
         let folder = hls.path().display();
-        let options = "hls_fragment 2s; hls_playlist_length 10m; hls_cleanup off;";
-        let nginx = Nginx::start_with(&format!("record_unique on; hls on; hls_path {folder}; {options}"), "");
+        let options = "hls_fragment 2s; hls_playlist_length 10m; hls_cleanup off; hls_continuous off;";
+        let nginx = start(&format!("record_unique on; hls on; hls_path {folder}; {options}"));
         Self { nginx, hls }
     }
 

@@ -5,6 +5,9 @@ mod arrival;
 mod failures;
 mod ingest;
 mod operator;
+mod several;
+mod slate;
+mod srt;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -2,8 +2,8 @@
 
 use crate::rig::{Rig, WORKER, audio, encoder, script, video};
 use fieldcast::{
-    media::{AudioSource, FailureKind, Order, Plan, Report, VideoPlan, VideoSource, wire},
-    settings::Codec,
+    media::{AudioSource, FailureKind, Flow, Order, Plan, Report, VideoPlan, VideoSource, supervisor::Said, wire},
+    settings::{Codec, Latency},
     sys,
 };
 use std::{
@@ -27,9 +27,13 @@ async fn dies_within(pid: u32, limit: Duration) -> bool {
     !process_lives(pid)
 }
 
-/// A worker's script that says its process id in the file `pid` of `folder`, before `lines`.
+/// The line of a worker's script that says its process id in the file `pid` of `folder`.
+fn say_pid(folder: &Path) -> String {
+    format!("echo $$ > {0}/pid.new && mv {0}/pid.new {0}/pid", folder.display())
+}
+
 fn with_pid(folder: &Path, lines: &str) -> std::path::PathBuf {
-    script(folder, &format!("echo $$ > {0}/pid.new && mv {0}/pid.new {0}/pid\n{lines}", folder.display()))
+    script(folder, &format!("{}\n{lines}", say_pid(folder)))
 }
 
 async fn pid(folder: &Path) -> u32 {
@@ -41,9 +45,9 @@ async fn pid(folder: &Path) -> u32 {
     }
 }
 
-fn kill(pid: u32) {
+fn send(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a process id");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+    rustix::process::kill_process(pid, signal).expect("sent");
 }
 
 #[tokio::test]
@@ -53,7 +57,7 @@ async fn a_killed_worker_is_reported_once_after_all_that_it_said() {
     rig.order(Order::Encode);
     rig.units(10).await;
     let pid = pid(folder.path()).await;
-    kill(pid);
+    send(pid, rustix::process::Signal::KILL);
     let from = sys::now();
     rig.rest().await;
     assert!(sys::now().since(from) < Duration::from_millis(500));
@@ -76,9 +80,10 @@ async fn a_stopped_worker_is_gone_at_once() {
 #[tokio::test]
 async fn a_worker_that_does_not_end_is_killed_after_a_second() {
     let folder = tempfile::tempdir().expect("a folder");
-    // Neither reads its socket nor minds SIGTERM; and a child of its own holds the socket open.
-    let lines = "trap '' TERM; sleep 30 & while true; do sleep 1; done";
-    let mut rig = Rig::start_as(&with_pid(folder.path(), lines), Plan::Audio(audio(AudioSource::Test)));
+    // Neither reads its socket nor minds SIGTERM; and a child of its own holds the socket open. It is met when all that
+    // is so.
+    let lines = format!("trap '' TERM; sleep 30 &\n{}\nwhile true; do sleep 1; done", say_pid(folder.path()));
+    let mut rig = Rig::start_as(&script(folder.path(), &lines), Plan::Audio(audio(AudioSource::Test)));
     let pid = pid(folder.path()).await;
     let from = sys::now();
     rig.worker.take().expect("a worker").stop();
@@ -185,4 +190,52 @@ async fn what_cannot_run_says_why() {
         failure_of(with(|encoder| drop(encoder.properties.insert("nosuch".into(), "1".into())))).await,
         FailureKind::Other
     );
+}
+
+/// How the pipeline flows, as it was said last before something else was picked.
+async fn flow(rig: &mut Rig) -> Flow {
+    rig.until(|report| if let Report::Alive(flow) = report { Some(*flow) } else { None }).await
+}
+
+#[tokio::test]
+async fn a_wedged_worker_says_nothing_and_is_gone_once_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut rig = Rig::start_as(&with_pid(folder.path(), "exec $WORKER"), Plan::Video(video("x264enc", "360p30")));
+    rig.order(Order::Encode);
+    for _ in 0..8 {
+        let flow = flow(&mut rig).await;
+        assert!(flow.captured < Duration::from_millis(500) && flow.waiting < Duration::from_millis(500), "{flow:?}");
+    }
+    let pid = pid(folder.path()).await;
+    send(pid, rustix::process::Signal::STOP);
+    let from = sys::now();
+    // What it said before comes still, and then nothing.
+    while let Ok(said) = tokio::time::timeout(Duration::from_millis(600), rig.said()).await {
+        assert!(matches!(said, Said::Report(_)) && sys::now().since(from) < Duration::from_secs(2), "{said:?}");
+    }
+    let from = sys::now();
+    rig.worker.take().expect("a worker").kill();
+    rig.rest().await;
+    assert!(sys::now().since(from) < Duration::from_millis(200), "not asked first: {:?}", sys::now().since(from));
+    assert!(!process_lives(pid));
+}
+
+#[tokio::test]
+async fn an_encoder_that_gives_nothing_is_told() {
+    // The real one, made to look ten seconds ahead.
+    let mut encoder = encoder("x264enc");
+    encoder.properties.extend(
+        [("rc-lookahead", "250"), ("sync-lookahead", "250"), ("mb-tree", "true")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    let plan = VideoPlan { encoders: vec![encoder], latency: Latency::Normal, ..video("x264enc", "360p25") };
+    let mut rig = Rig::start(Plan::Video(plan));
+    rig.order(Order::Encode);
+    let stalled = loop {
+        let flow = flow(&mut rig).await;
+        if flow.waiting > Duration::from_millis(1500) {
+            break flow;
+        }
+    };
+    assert!(!stalled.encoded && stalled.captured < Duration::from_millis(500), "it is the encoder: {stalled:?}");
 }

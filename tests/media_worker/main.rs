@@ -8,3 +8,5 @@ mod picture;
 mod pictures;
 mod rig;
 mod sound;
+mod stills;
+mod tone;

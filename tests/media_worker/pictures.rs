@@ -6,7 +6,7 @@ use crate::{
 };
 use fieldcast::{
     access_unit::{AccessUnit, CodecConfig, Track},
-    media::{Order, Plan, Report, VideoPlan, testcard},
+    media::{Look, Order, Plan, Report, VideoPlan, testcard},
     units::{BitRate, Rate},
 };
 use std::{sync::Arc, time::Duration};
@@ -136,8 +136,9 @@ async fn off_air_it_is_alive_and_shows_itself_but_encodes_nothing() {
     rig.started().await;
     rig.order(Order::Preview);
     let jpeg = rig.until(|report| if let Report::Preview(jpeg) = report { Some(jpeg.clone()) } else { None }).await;
-    rig.until(|report| (*report == Report::Alive).then_some(())).await;
-    rig.until(|report| (*report == Report::Alive).then_some(())).await;
+    for _ in 0..4 {
+        rig.until(|report| matches!(report, Report::Alive(_)).then_some(())).await;
+    }
     assert!(!rig.aside.iter().any(|report| matches!(report, Report::Unit(_))), "nothing was encoded");
     assert!(!rig.aside.iter().any(|report| matches!(report, Report::Preview(_))), "one preview for one order");
 
@@ -208,4 +209,17 @@ async fn an_encoder_that_cannot_change_its_bitrate_says_so() {
     assert!(!rig.aside.contains(&Report::BitrateFixed));
     rig.order(Order::Bitrate(BitRate::new(800_000)));
     rig.until(|report| (*report == Report::BitrateFixed).then_some(())).await;
+}
+
+#[tokio::test]
+async fn pictures_are_looked_at_twice_a_second_while_they_are_encoded() {
+    let mut rig = Rig::start(Plan::Video(video("x264enc", "360p30")));
+    rig.order(Order::Encode);
+    let (_, from) = rig.unit().await;
+    for _ in 0..6 {
+        let look = rig.until(|report| if let Report::Picture(look) = report { Some(*look) } else { None }).await;
+        assert_eq!(look, Look::default(), "neither black nor still: the counter moves");
+    }
+    let took = fieldcast::sys::now().since(from);
+    assert!((Duration::from_millis(2000)..Duration::from_millis(4000)).contains(&took), "{took:?}");
 }

@@ -22,7 +22,8 @@ pub struct Daemon {
     pub folder: tempfile::TempDir,
     child: Child,
     environment: Vec<(String, String)>,
-    port: u16,
+    /// Of its HTTP surface, on loopback.
+    pub port: u16,
 }
 
 impl Daemon {
@@ -155,6 +156,13 @@ pub fn media_workers() -> Vec<(u32, u32)> {
         (name == "fieldcast-media" && running).then_some((pid, fields.next()?.parse().ok()?))
     };
     entries.filter_map(|entry| worker(entry.path())).collect()
+}
+
+/// The status document of the daemon at this port; none when nothing answers.
+pub fn status_at(port: u16) -> Option<Value> {
+    let request_text = "GET /api/v1/status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let (code, body) = request(port, request_text)?;
+    (code == 200).then(|| serde_json::from_slice(&body).ok())?
 }
 
 fn write_settings(folder: &Path, settings: &str, port: u16) {

@@ -11,15 +11,18 @@
 
 pub mod daemon;
 pub mod flv;
+pub mod guest;
+pub mod host;
 pub mod picture;
 pub mod push;
+pub mod srt;
 pub mod units;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::CertificateDer;
 use std::{
     fs,
-    io::Write,
+    io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -29,6 +32,7 @@ use std::{
 };
 use tempfile::TempDir;
 
+const NGINX: &str = "/usr/sbin/nginx";
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
 
 /// Now, for waiting: a test has no clock handed to it.
@@ -51,9 +55,9 @@ pub fn free_port() -> u16 {
 pub fn has_tools() -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let found = |name: &str| std::env::split_paths(&paths).any(|folder| folder.join(name).exists());
-    let programs = ["ffmpeg", "ffprobe", "stunnel", "unshare"];
+    let programs = ["ffmpeg", "ffprobe", "srt-live-transmit", "stunnel", "unshare"];
     let mut missing: Vec<&str> = programs.into_iter().filter(|name| !found(name)).collect();
-    missing.extend(["/usr/sbin/nginx", MODULE].into_iter().filter(|path| !Path::new(path).exists()));
+    missing.extend([NGINX, MODULE].into_iter().filter(|path| !Path::new(path).exists()));
     missing.is_empty() || skip(&format!("{} missing (tests/setup.sh test installs it)", missing.join(", ")))
 }
 
@@ -77,8 +81,8 @@ pub fn wait<T>(what: &str, within: Duration, mut get: impl FnMut() -> Option<T>)
     }
 }
 
-fn wait_for_port(port: u16) {
-    wait("a server listens", Duration::from_secs(10), || TcpStream::connect(("127.0.0.1", port)).ok());
+fn wait_for_port(address: &str, port: u16) {
+    wait("a server listens", Duration::from_secs(10), || TcpStream::connect((address, port)).ok());
 }
 
 /// A process that ends with the test.
@@ -117,16 +121,27 @@ pub fn in_namespace(name: &str, script: &str) -> bool {
     let run = format!("set -e\n{script}\nexec {} --exact {name} --nocapture", program.display());
     let mut command = Command::new("unshare");
     command.args(["-rnm", "sh", "-c", &run]).env("FIELDCAST_TEST_NAMESPACE", "1");
-    let output = command.output().expect("unshare(1)");
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("unshare(1)");
+    // What it says is shown while it runs where the runner shows what tests say.
+    let said = child.stderr.take().expect("a pipe");
+    let said = std::thread::spawn(move || {
+        BufReader::new(said).lines().map_while(Result::ok).inspect(|line| eprintln!("{line}")).collect::<Vec<_>>()
+    });
+    let output = child.wait_with_output().expect("its end");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), said.join().expect("its words").join("\n"));
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    print!("{text}");
     true
 }
 
-/// An nginx-rtmp on loopback with one application, `live`, that records every stream to a file.
+/// An nginx-rtmp with one application, `live`, that records every stream to a file.
 pub struct Nginx {
     process: Option<Process>,
     folder: TempDir,
+    /// What runs it, and where it listens.
+    program: Command,
+    address: String,
     /// Its RTMP port.
     pub port: u16,
 }
@@ -139,18 +154,28 @@ impl Nginx {
 
     /// Starts it with more lines in the application, and beside the `rtmp` block (such as an `http` block).
     pub fn start_with(application: &str, beside: &str) -> Self {
+        Self::start_at(Command::new(NGINX), "127.0.0.1", "127.0.0.1:", application, beside)
+    }
+
+    /// Starts it on another host, which has this address; it listens on all of them.
+    pub fn start_on(host: &host::Host, address: &str, application: &str) -> Self {
+        Self::start_at(host.command(NGINX), address, "", application, "")
+    }
+
+    fn start_at(program: Command, address: &str, listen: &str, application: &str, beside: &str) -> Self {
         let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
         let root = folder.path().display();
         let conf = format!(
             "load_module {MODULE};\n\
              daemon off; master_process off; user root; pid {root}/pid; error_log {root}/log info;\n\
              events {{ worker_connections 64; }}\n\
-             rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; application live {{\n\
+             rtmp {{ access_log off; server {{ listen {listen}{port}; application live {{\n\
                live on; record all; record_path {root}; {application}\n\
              }} }} }}\n{beside}\n"
         );
         fs::write(folder.path().join("nginx.conf"), conf).expect("written");
-        let mut nginx = Self { process: None, folder, port };
+        let address = address.to_owned();
+        let mut nginx = Self { process: None, folder, program, address, port };
         nginx.restart();
         nginx
     }
@@ -163,10 +188,11 @@ impl Nginx {
     /// Starts it again on the same port.
     pub fn restart(&mut self) {
         self.process = None;
-        let mut command = Command::new("/usr/sbin/nginx");
+        let mut command = Command::new(self.program.get_program());
+        command.args(self.program.get_args());
         command.arg("-p").arg(self.folder.path()).arg("-c").arg(self.folder.path().join("nginx.conf"));
         self.process = Some(Process::start(command.arg("-e").arg(self.folder.path().join("log"))));
-        wait_for_port(self.port);
+        wait_for_port(&self.address, self.port);
     }
 
     /// Stops its program while its kernel goes on (SIGSTOP).
@@ -181,7 +207,7 @@ impl Nginx {
 
     /// Where to push to, without the key.
     pub fn url(&self) -> String {
-        format!("rtmp://127.0.0.1:{}/live", self.port)
+        format!("rtmp://{}:{}/live", self.address, self.port)
     }
 
     /// Where its recordings and its log are.
@@ -243,8 +269,8 @@ impl Authority {
 
 /// A TLS front (stunnel, so OpenSSL) before a server on loopback.
 pub struct TlsFront {
-    _process: Process,
-    _folder: TempDir,
+    process: Option<Process>,
+    folder: TempDir,
     /// Its port.
     pub port: u16,
 }
@@ -254,17 +280,29 @@ impl TlsFront {
     pub fn start(port: u16, (certificate, key): (String, String)) -> Self {
         let (folder, accept) = (tempfile::tempdir().expect("a folder"), free_port());
         let root = folder.path().display();
-        fs::write(folder.path().join("both.pem"), certificate + &key).expect("written");
         let conf = format!(
             "foreground = yes\npid =\nsyslog = no\noutput = {root}/log\n\
              [front]\naccept = 127.0.0.1:{accept}\nconnect = 127.0.0.1:{port}\ncert = {root}/both.pem\n"
         );
         fs::write(folder.path().join("stunnel.conf"), conf).expect("written");
+        let mut front = Self { process: None, folder, port: accept };
+        front.restart((certificate, key));
+        front
+    }
+
+    /// Ends it, as a crash does.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again on the same port, with this certificate and key.
+    pub fn restart(&mut self, (certificate, key): (String, String)) {
+        self.process = None;
+        fs::write(self.folder.path().join("both.pem"), certificate + &key).expect("written");
         let mut command = Command::new("/usr/bin/stunnel");
-        command.arg(folder.path().join("stunnel.conf")).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = Process::start(&mut command);
-        wait_for_port(accept);
-        Self { _process: process, _folder: folder, port: accept }
+        command.arg(self.folder.path().join("stunnel.conf")).stdout(Stdio::null()).stderr(Stdio::null());
+        self.process = Some(Process::start(&mut command));
+        wait_for_port("127.0.0.1", self.port);
     }
 
     /// Where to push to, by the name that the certificate should have.

@@ -3,7 +3,7 @@ use crate::{
     settings::Secret,
     status::AcknowledgedBy,
     units::{BitRate, Mode, Rate},
-    uplink::MediaInfo,
+    uplink::{MediaInfo, SrtTerms},
 };
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ fn target(codec: Codec) -> Target {
         audio_bitrate: BitRate::new(128_000),
         encoder: "x264enc".into(),
     };
-    Target { url: "rtmp://ingest.example/app".parse().unwrap(), key: Secret::new(KEY), media }
+    Target { url: "rtmp://ingest.example/app".parse().unwrap(), key: Secret::new(KEY), srt: SrtTerms::default(), media }
 }
 
 /// An ingest made of the same chunk layer: what the session sends, as messages, and what it is told.
@@ -217,6 +217,8 @@ fn arrival_is_learnt_from_acknowledgements_and_pings() {
     assert_eq!(ingest.session.ledger().acknowledged(), Some((1000, AcknowledgedBy::Ping)));
     // Pinged on while it does not acknowledge, with a window that follows the rate.
     ingest.session.each_second(100_000, second(2));
+    ingest.session.ask_for_proof(second(2));
+    ingest.session.ask_for_proof(second(2) + Duration::from_millis(250));
     let kinds: Vec<_> = ingest.messages().iter().map(|m| m.kind).collect();
     assert_eq!(kinds, [kind::WINDOW, kind::USER_CONTROL]);
     ingest.session.send(&unit(Track::Video, second(2), true, &config, 1000), second(2));
@@ -230,6 +232,7 @@ fn arrival_is_learnt_from_acknowledgements_and_pings() {
     assert_eq!(ingest.session.ledger().acknowledged(), Some((2000, AcknowledgedBy::RtmpAck)));
     ingest.messages();
     ingest.session.each_second(120_000, second(4));
+    ingest.session.ask_for_proof(second(3) + Duration::from_millis(400));
     assert!(ingest.messages().is_empty(), "neither a ping nor a window is needed");
 }
 

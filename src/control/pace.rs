@@ -1,0 +1,134 @@
+//! The bitrate of the program: what the leading delivery's link carries, or the slowest one's.
+
+use super::{
+    Control, Effect, Now, UplinkId,
+    fault::{self, Notice},
+    rate::{Controller, Limits},
+};
+use crate::{
+    settings::RateFollows,
+    units::{BitRate, Time},
+    uplink::Report,
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Pictures that were dropped are a fault for this long.
+const TOLD: Duration = Duration::from_secs(10);
+/// The usual rate is kept for the next start after this time on air,
+const SETTLED: Duration = Duration::from_secs(30);
+/// and then so often, if it has changed.
+const KEPT: Duration = Duration::from_secs(300);
+
+/// The links as the rate controller sees them.
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// What this network carried before.
+    known: Option<BitRate>,
+    links: BTreeMap<UplinkId, Link>,
+    kept: Option<(BitRate, Time)>,
+}
+
+#[derive(Debug)]
+struct Link {
+    rate: Controller,
+    since: Time,
+    /// When pictures were last dropped, by the queue's limit.
+    dropped: Option<Time>,
+}
+
+impl Pace {
+    /// A preflight found out what the network carries; running pushes know better.
+    pub(super) fn measured(&mut self, rate: BitRate) {
+        self.known = Some(rate);
+    }
+}
+
+impl Control {
+    /// Another network, or the first: what is known to pass through it.
+    pub(super) fn note_known_rate(&mut self, known: Option<BitRate>) {
+        self.pace.known = known;
+        self.pace.kept = None;
+        for link in self.pace.links.values_mut() {
+            link.rate.forget(known);
+        }
+    }
+
+    /// What an uplink says of its link.
+    pub(super) fn note_link(&mut self, id: UplinkId, report: &Report, now: Time) {
+        match report {
+            Report::Publishing { .. } => {
+                let (limits, audio) = (self.rate_limits(), self.running.output.audio_bitrate);
+                let known = self.pace.known;
+                let link = self.pace.links.entry(id).or_insert_with(|| Link {
+                    rate: Controller::new(limits, known, audio),
+                    since: now,
+                    dropped: None,
+                });
+                link.rate.restart();
+            }
+            Report::Link(sample) => {
+                let limits = self.rate_limits();
+                if let Some(link) = self.pace.links.get_mut(&id) {
+                    link.rate.set_limits(limits);
+                    link.rate.take(sample, now);
+                    if sample.dropped_pictures > 0 {
+                        link.dropped = Some(now);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Between which bitrates the encoder may be set.
+    fn rate_limits(&self) -> Limits {
+        let output = &self.running.output;
+        let mut encoders = self.board.encoders.iter().filter(|encoder| encoder.codec == output.codec);
+        let lowest = encoders.nth(self.video.skipped()).and_then(|encoder| encoder.min_bitrate);
+        let lowest = lowest.unwrap_or(output.bitrate_min);
+        Limits { min: output.bitrate_min.max(lowest), max: output.bitrate_max.max(lowest) }
+    }
+
+    /// The video bitrate to encode at.
+    pub(super) fn bitrate(&self, now: Time) -> BitRate {
+        let limits = self.rate_limits();
+        let leading = self.leading(now).and_then(|uplink| self.pace.links.get(&uplink.id));
+        let rate = match (self.running.push.rate_follows, leading) {
+            (RateFollows::Primary, Some(link)) => link.rate.rate(),
+            (RateFollows::Slowest, leading) if self.uplinks.iter().any(|uplink| uplink.on_air(now)) => {
+                let others = self.uplinks.iter().filter(|uplink| uplink.closing.is_none() && uplink.on_air(now));
+                let others = others.filter_map(|uplink| self.pace.links.get(&uplink.id));
+                others.chain(leading).map(|link| link.rate.rate()).min().unwrap_or(limits.max)
+            }
+            _ => Controller::new(limits, self.pace.known, self.running.output.audio_bitrate).rate(),
+        };
+        rate.clamp(limits.min, limits.max)
+    }
+
+    /// Forgets links that have gone, and keeps the leading one's usual rate for the next start.
+    pub(super) fn reconcile_pace(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let uplinks = &self.uplinks;
+        self.pace.links.retain(|id, _| uplinks.iter().any(|uplink| uplink.id == *id));
+        let leading = self.leading(now.time).filter(|uplink| uplink.on_air(now.time));
+        let link = leading.and_then(|uplink| self.pace.links.get(&uplink.id));
+        let Some(link) = link.filter(|link| now.time.since(link.since) >= SETTLED) else { return };
+        let Some(usual) = link.rate.usual() else { return };
+        let news = self.pace.kept.is_none_or(|(kept, at)| {
+            now.time.since(at) >= KEPT && kept.bits().abs_diff(usual.bits()) * 10 > kept.bits()
+        });
+        if news {
+            self.pace.kept = Some((usual, now.time));
+            effects.push(Effect::KeepRate(usual));
+        }
+    }
+
+    /// Links that carry less than the least.
+    pub(super) fn slow_links(&self, now: Time) -> impl Iterator<Item = Notice> {
+        let least = self.rate_limits().min;
+        self.uplinks.iter().filter(|uplink| uplink.closing.is_none()).filter_map(move |uplink| {
+            let link = self.pace.links.get(&uplink.id)?;
+            let dropped = link.dropped.is_some_and(|at| now.since(at) < TOLD);
+            dropped.then(|| fault::network_slow(&uplink.source.name, link.rate.rate() <= least))
+        })
+    }
+}

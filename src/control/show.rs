@@ -1,0 +1,120 @@
+//! What viewers see: when the program begins, what the operator shows, and what follows when the picture goes.
+
+use super::{Control, Effect, Now, SavedIntent};
+use crate::{
+    command::Cut,
+    media::plan,
+    settings::{OnSignalLoss, Output, OutputMode},
+    status::Intent,
+    units::{Mode, Time},
+};
+use std::time::Duration;
+
+/// A push waits this long for a picture; then it begins with the slate.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Cards are made so long after power-on at the earliest: the first picture comes before them.
+const SETTLED: Duration = Duration::from_millis(1500);
+
+/// What viewers see.
+#[derive(Debug, Default)]
+pub(super) struct Show {
+    /// The operator's choice.
+    pub cut: Cut,
+    /// Whether they hear nothing.
+    pub mute: bool,
+    /// The output mode of the program, from its begin to its end.
+    pub program: Option<Mode>,
+    /// Since when something should be pushed.
+    pub since: Option<Time>,
+    /// Since when there is no picture although there should be.
+    pub lost: Option<Time>,
+    /// The push has ended by itself, as `on-signal-loss` says.
+    pub ended: bool,
+}
+
+impl Show {
+    /// When something follows from time passing.
+    pub fn next_wake(&self, loss: OnSignalLoss) -> Option<Time> {
+        let begin = self.since.filter(|_| self.program.is_none()).map(|since| since + PATIENCE);
+        let end = match loss {
+            OnSignalLoss::StopAfter(span) => self.lost.map(|lost| lost + span.duration()),
+            OnSignalLoss::Slate => None,
+        };
+        begin.into_iter().chain(end).min()
+    }
+}
+
+impl Control {
+    /// The operator shows something else. Without a push it is kept for the next one.
+    pub(super) fn show(&mut self, cut: Cut, mute: bool) -> Vec<Effect> {
+        (self.show.cut, self.show.mute) = (cut, mute);
+        let mut effects = vec![Effect::SaveIntent(self.saved_intent())];
+        if self.show.program.is_some() {
+            effects.push(Effect::Cut { cut, mute });
+        }
+        effects
+    }
+
+    pub(super) fn saved_intent(&self) -> SavedIntent {
+        SavedIntent {
+            intent: self.intent,
+            sources: self.chosen_sources.clone(),
+            show: self.show.cut,
+            mute: self.show.mute,
+        }
+    }
+
+    /// The output's settings, with the mode of the program that runs: nothing that comes in changes it.
+    pub(super) fn output(&self) -> Output {
+        let mode = self.show.program.map_or(self.running.output.mode, OutputMode::Fixed);
+        Output { mode, ..self.running.output.clone() }
+    }
+
+    /// The mode that goes out, or would.
+    pub(super) fn output_mode(&self) -> Mode {
+        let output = self.output();
+        let encoder = self.board.encoders.iter().find(|encoder| encoder.codec == output.codec);
+        plan::output_mode(&output, self.board.limits, encoder, self.wanted_signal().and_then(|signal| signal.mode))
+    }
+
+    /// Begins the program: with the first picture, or with the slate if none comes.
+    pub(super) fn begin_program(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.show.since = self.pushing().then(|| self.show.since.unwrap_or(now));
+        let Some(since) = self.show.since.filter(|_| self.show.program.is_none()) else { return };
+        let locked = self.wanted_signal().is_some();
+        let patient = now.since(since) < PATIENCE || !self.stills.ready(Cut::Slate);
+        if !locked && patient {
+            return;
+        }
+        self.show.program = Some(self.output_mode());
+        effects.push(Effect::BeginProgram { card: !locked });
+        effects.push(Effect::Cut { cut: self.show.cut, mute: self.show.mute });
+    }
+
+    /// Has the cards made that can be needed.
+    pub(super) fn make_cards(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        if now.since(self.begun) < SETTLED || self.shutdown.is_some() {
+            return;
+        }
+        let mode = self.output_mode();
+        let effect = self.stills.reconcile(&self.board, &self.running, mode, now, &mut self.next_id);
+        effects.extend(effect);
+    }
+
+    /// When [`make_cards`](Self::make_cards) begins.
+    pub(super) fn settled_at(&self) -> Time {
+        self.begun + SETTLED
+    }
+
+    /// Ends the push when the picture was away for as long as the operator allows.
+    pub(super) fn judge_loss(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let lost = self.pushing() && (self.wanted_signal().is_none() || self.video.given_up());
+        self.show.lost = lost.then(|| self.show.lost.unwrap_or(now.time));
+        if let (Some(since), OnSignalLoss::StopAfter(span)) = (self.show.lost, self.running.push.on_signal_loss)
+            && now.time.since(since) >= span.duration()
+        {
+            self.set_intent(Intent::OffAir, None, effects);
+            self.show.ended = true;
+        }
+    }
+}

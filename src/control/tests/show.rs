@@ -1,0 +1,245 @@
+//! What viewers see when there is no picture, and what the operator shows.
+
+use super::*;
+use crate::{
+    media::{Card, FailureKind, StillPlan, VideoSource},
+    settings::{OnSignalLoss, OutputMode},
+    units::Span,
+};
+
+fn cards(effects: &[Effect]) -> Vec<(CardId, Cut, StillPlan)> {
+    let made = effects.iter().filter_map(|effect| match effect {
+        Effect::MakeCard { id, cut, plan } => Some((*id, *cut, (**plan).clone())),
+        _ => None,
+    });
+    made.collect()
+}
+
+fn codes(control: &Control, now: u64) -> Vec<&'static str> {
+    let status = control.status(at(now), None, crate::status::Stats::default());
+    status.faults.iter().map(|fault| fault.code).collect()
+}
+
+/// Has every card made that is asked for, from `now` on.
+fn make_cards(control: &mut Control, now: u64) -> Vec<(Cut, StillPlan)> {
+    let mut made = Vec::new();
+    let mut effects = control.handle(Event::Tick, at(now));
+    while let Some((id, cut, plan)) = cards(&effects).pop() {
+        effects = control.handle(Event::Card { id, result: Ok(()) }, at(now));
+        made.push((cut, plan));
+    }
+    made
+}
+
+#[test]
+fn cards_are_made_off_air_one_after_the_other() {
+    let mut control = core();
+    assert_eq!(cards(&control.handle(Event::Tick, at(100))), [], "the first picture comes before them");
+    assert_eq!(control.next_wake(at(100).time), Some(at(1500).time));
+    let first = cards(&control.handle(Event::Tick, at(1500)));
+    assert_eq!(first.len(), 1);
+    assert_eq!((first[0].1, &first[0].2.card), (Cut::Slate, &Card::Name("Fieldcast".into())));
+    assert_eq!(cards(&control.handle(Event::Tick, at(1600))), [], "one at a time");
+    let second = cards(&control.handle(Event::Card { id: first[0].0, result: Ok(()) }, at(2000)));
+    assert_eq!((second[0].1, &second[0].2.card), (Cut::Test, &Card::Bars));
+    let renamed = Settings { name: "OB 3".into(), ..settings() };
+    let effects = control.handle(Event::Card { id: second[0].0, result: Ok(()) }, at(2100));
+    assert_eq!(effects, [Effect::UseCard { id: second[0].0 }]);
+    let effects = control.handle(Event::Card { id: first[0].0, result: Ok(()) }, at(2150));
+    assert_eq!(effects, [], "one that is not waited for is not shown");
+    let effects = control.handle(Event::Settings { settings: Box::new(renamed), at_once: false }, at(2200));
+    assert_eq!(cards(&effects)[0].2.card, Card::Name("OB 3".into()));
+}
+
+#[test]
+fn a_bad_picture_is_a_fault_and_the_built_in_card_takes_its_place() {
+    let mut settings = settings();
+    settings.slate.picture = Some("slate.png".into());
+    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+    let card = cards(&control.handle(Event::Tick, at(1500))).remove(0);
+    assert_eq!(card.2.card, Card::Picture("slate.png".into()));
+    let effects = control.handle(Event::Card { id: card.0, result: Err(FailureKind::Picture) }, at(1600));
+    assert_eq!(cards(&effects)[0].2.card, Card::Name("Fieldcast".into()));
+    assert_eq!(codes(&control, 1600), ["slate-picture"]);
+    let effects =
+        control.handle(Event::Card { id: cards(&effects)[0].0, result: Err(FailureKind::NoEncoder) }, at(1700));
+    assert_eq!(codes(&control, 1700), ["no-slate", "slate-picture"]);
+    assert_eq!(cards(&effects)[0].1, Cut::Test, "which is tried all the same");
+    assert_eq!(cards(&control.handle(Event::Tick, at(31_699))), []);
+    control.handle(Event::Card { id: cards(&effects)[0].0, result: Ok(()) }, at(31_699));
+    assert_eq!(cards(&control.handle(Event::Tick, at(31_700))).len(), 1, "and again after half a minute");
+}
+
+/// The hardware encoder of many boards takes one stream, and that is on air.
+#[test]
+fn an_encoder_that_refuses_a_second_stream_leaves_the_card_to_the_next() {
+    let mut control = core();
+    let card = cards(&control.handle(Event::Tick, at(1500))).remove(0);
+    let names = |plan: &StillPlan| plan.encoders.iter().map(|encoder| encoder.element.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&card.2), ["hwenc", "x264enc"]);
+    let effects = control.handle(Event::Card { id: card.0, result: Err(FailureKind::Encoder) }, at(1600));
+    let second = cards(&effects).remove(0);
+    assert_eq!((second.1, names(&second.2)), (Cut::Slate, vec!["x264enc".to_owned()]));
+    let effects = control.handle(Event::Card { id: second.0, result: Err(FailureKind::Wedged) }, at(1700));
+    assert_eq!((cards(&effects)[0].1, codes(&control, 1700)), (Cut::Test, vec!["no-slate"]));
+    control.handle(Event::Card { id: cards(&effects)[0].0, result: Ok(()) }, at(1800));
+    let again = cards(&control.handle(Event::Tick, at(31_700))).remove(0);
+    assert_eq!(names(&again.2), ["hwenc", "x264enc"], "all of them are tried again");
+}
+
+#[test]
+fn a_picture_that_was_replaced_is_taken_when_settings_are_read_again() {
+    let mut settings = settings();
+    settings.slate.picture = Some("slate.png".into());
+    let mut control = Control::new(board(), settings.clone(), "fc-00000000".into(), None, Time::ZERO);
+    make_cards(&mut control, 1500);
+    let read = Event::Settings { settings: Box::new(settings), at_once: true };
+    let looked = cards(&control.handle(read, at(2000)));
+    assert_eq!(looked[0].2.card, Card::Picture("slate.png".into()));
+    assert!(control.stills.ready(Cut::Slate), "the old one is there until then");
+    let effects = control.handle(Event::Card { id: looked[0].0, result: Ok(()) }, at(2100));
+    assert_eq!(cards(&effects), []);
+}
+
+#[test]
+fn without_a_picture_the_push_begins_with_the_slate() {
+    let mut control = core();
+    make_cards(&mut control, 1500);
+    control.handle(signal("hdmi", SignalState::NoCable), at(1600));
+    let effects = control.handle(command(1, Command::Start { sources: None }), at(2000));
+    assert_eq!(opened(&effects), []);
+    assert_eq!(control.next_wake(at(2000).time), Some(at(5000).time));
+    let effects = control.handle(Event::Tick, at(5000));
+    assert!(effects.contains(&Effect::BeginProgram { card: true }));
+    assert_eq!(opened(&effects).len(), 1);
+    control.handle(acknowledged(opened(&effects)[0].0, 10), at(5500));
+    assert_eq!(control.phase(at(5500).time), Phase::OnAir);
+    assert_eq!(codes(&control, 5500), ["no-cable"]);
+    let effects = control.handle(locked("hdmi"), at(6000));
+    assert!(!workers(&effects).is_empty() && opened(&effects).is_empty());
+}
+
+#[test]
+fn the_output_mode_stays_while_the_input_changes() {
+    let mut settings = settings();
+    settings.output.mode = OutputMode::Follow;
+    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+    control.handle(locked("hdmi"), at(0));
+    control.handle(command(1, Command::Start { sources: None }), at(10));
+    let before = control.output_mode();
+    let other = Signal {
+        state: SignalState::Locked,
+        node: None,
+        mode: "1920x1080i50".parse().ok(),
+        format: None,
+        protected: false,
+    };
+    control.handle(Event::Signal { input: "hdmi".into(), signal: other }, at(1000));
+    assert_eq!(control.output_mode(), before);
+    control.handle(command(2, Command::Stop { confirm: true }), at(2000));
+    assert_eq!(control.output_mode(), before, "until the streams have ended");
+    let open: Vec<UplinkId> = control.uplinks.iter().map(|uplink| uplink.id).collect();
+    for id in open {
+        control.handle(uplink(id, uplink::Report::Closed), at(2100));
+    }
+    assert_ne!(control.output_mode(), before);
+}
+
+/// 1080p60 to 720p50 to 1080i50 to out of range and back, and a camera that comes back as another node.
+#[test]
+fn what_comes_in_changes_behind_the_slate() {
+    let (mut control, mut video, _) = on_air();
+    let before = control.output_mode();
+    let signal = |mode: &str, node: &str| {
+        let mode = mode.parse().ok();
+        let state = if mode.is_some() { SignalState::Locked } else { SignalState::OutOfRange };
+        let signal = Signal { state, node: Some(node.into()), mode, format: None, protected: false };
+        Event::Signal { input: "hdmi".into(), signal }
+    };
+    let camera = board::Camera { device: board::DeviceMatch::default(), formats: Vec::new(), mode: None };
+    control.board.inputs[0].kind = InputKind::Camera(camera);
+    let series = [
+        ("1920x1080p60", "/dev/video0"),
+        ("1280x720p50", "/dev/video0"),
+        ("1920x1080i50", "/dev/video0"),
+        ("none", "/dev/video0"),
+        ("1920x1080i50", "/dev/video0"),
+        ("1920x1080i50", "/dev/video2"),
+    ];
+    let mut now = 1000;
+    for (mode, node) in series {
+        now += 1000;
+        let mut effects = control.handle(signal(mode, node), at(now));
+        let ended = effects.contains(&Effect::StopWorker { id: video });
+        if ended {
+            assert!(workers(&effects).is_empty(), "one at a time");
+            effects.extend(control.handle(Event::WorkerExited { id: video }, at(now + 50)));
+        }
+        let ends = |effect: &Effect| matches!(effect, Effect::CloseUplink { .. } | Effect::EndProgram);
+        assert!(!effects.iter().any(ends), "{effects:?}");
+        assert_eq!(control.output_mode(), before);
+        let started = workers(&effects).into_iter().find_map(|(id, plan)| match plan {
+            Plan::Video(plan) => Some((id, plan)),
+            _ => None,
+        });
+        let Some((id, plan)) = started else {
+            assert_eq!((mode, ended), ("none", true), "{effects:?}");
+            continue;
+        };
+        let source =
+            VideoSource::V4l2 { device: node.into(), format: None, mode: mode.parse().expect("a mode"), hdmi: false };
+        assert_eq!((plan.source, plan.mode), (source, before));
+        assert!(effects.contains(&Effect::Order { id, order: Order::Encode }), "{effects:?}");
+        video = id;
+    }
+}
+
+#[test]
+fn a_push_ends_by_itself_only_when_told() {
+    for (loss, ends) in [(OnSignalLoss::Slate, false), (OnSignalLoss::StopAfter(Span::from_millis(60_000)), true)] {
+        let mut settings = settings();
+        settings.push.on_signal_loss = loss;
+        let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+        control.handle(locked("hdmi"), at(0));
+        control.handle(command(1, Command::Start { sources: None }), at(10));
+        control.handle(signal("hdmi", SignalState::NoSignal), at(10_000));
+        control.handle(locked("hdmi"), at(60_000));
+        control.handle(signal("hdmi", SignalState::NoSignal), at(61_000));
+        control.handle(Event::Tick, at(120_999));
+        assert!(control.pushing(), "it was back in between");
+        let effects = control.handle(Event::Tick, at(121_000));
+        assert_eq!(control.pushing(), !ends);
+        assert_eq!(effects.iter().any(|effect| matches!(effect, Effect::CloseUplink { .. })), ends);
+        assert_eq!(codes(&control, 121_000).contains(&"ended-without-picture"), ends);
+        control.handle(command(2, Command::Start { sources: None }), at(122_000));
+        assert!(!codes(&control, 122_000).contains(&"ended-without-picture"));
+    }
+}
+
+#[test]
+fn what_the_operator_shows_outlives_the_daemon_and_not_the_push() {
+    let (mut control, ..) = on_air();
+    let show = |what, mute| Command::Show { what, mute };
+    let refused = control.handle(command(2, show(Cut::Slate, None)), at(600));
+    assert!(
+        matches!(&refused[..], [Effect::Answer { answer: Answer::Failed { .. }, .. }]),
+        "not made yet: {refused:?}"
+    );
+    make_cards(&mut control, 1500);
+    let effects = control.handle(command(3, show(Cut::Slate, Some(true))), at(2000));
+    assert!(effects.contains(&Effect::Cut { cut: Cut::Slate, mute: true }), "{effects:?}");
+    let saved = effects.iter().find_map(|effect| match effect {
+        Effect::SaveIntent(saved) => Some(saved.clone()),
+        _ => None,
+    });
+    assert!(control.status(at(2000), None, crate::status::Stats::default()).program.muted);
+
+    let mut again = Control::new(board(), settings(), "fc-00000000".into(), saved, Time::ZERO);
+    let effects = again.handle(locked("hdmi"), at(100));
+    assert!(effects.contains(&Effect::Cut { cut: Cut::Slate, mute: true }), "{effects:?}");
+
+    control.handle(command(4, Command::Stop { confirm: true }), at(3000));
+    let effects = control.handle(command(5, Command::Start { sources: None }), at(3100));
+    assert!(!effects.contains(&Effect::Cut { cut: Cut::Slate, mute: true }), "{effects:?}");
+    assert_eq!(control.show.cut, Cut::Live);
+}

@@ -1,0 +1,192 @@
+//! A real SRT receiver, and a way to it that loses packets.
+
+use super::{Process, free_port};
+use std::{
+    fs::{self, File, OpenOptions},
+    net::{SocketAddr, UdpSocket},
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// srt-live-transmit, listening, which writes what it receives to a file.
+pub struct Receiver {
+    process: Option<Process>,
+    folder: TempDir,
+    options: String,
+    /// Its UDP port.
+    pub port: u16,
+}
+
+impl Receiver {
+    /// Starts it with these options, such as `"passphrase=..."`; it ends when dropped.
+    pub fn start(options: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut receiver = Self { process: None, folder, options: options.into(), port: free_port() };
+        receiver.restart();
+        receiver
+    }
+
+    /// Ends it, as a crash does.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again on the same port; it goes on with the same file.
+    pub fn restart(&mut self) {
+        self.process = None;
+        let options = format!("mode=listener&{}", self.options);
+        let mut command = Command::new("srt-live-transmit");
+        command.args(["-q", "-c:1316", &format!("srt://127.0.0.1:{}?{options}", self.port), "file://con"]);
+        command.stdout(self.append("received.ts")).stderr(self.append("log"));
+        self.process = Some(Process::start(&mut command));
+    }
+
+    fn append(&self, name: &str) -> Stdio {
+        let file = OpenOptions::new().create(true).append(true).open(self.folder.path().join(name));
+        file.expect("a file").into()
+    }
+
+    /// Stops its program (SIGSTOP).
+    pub fn freeze(&self) {
+        self.process.as_ref().expect("running").signal("-STOP");
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) {
+        self.process.as_ref().expect("running").signal("-CONT");
+    }
+
+    /// Asks it to end (SIGTERM), which tells the caller; what it received is whole then.
+    pub fn end(&mut self) {
+        let mut process = self.process.take().expect("running");
+        process.signal("-TERM");
+        process.0.wait().expect("its end");
+    }
+
+    /// Where to push to.
+    pub fn url(&self) -> String {
+        format!("srt://127.0.0.1:{}", self.port)
+    }
+
+    /// What it received.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("received.ts")
+    }
+
+    /// Throws away what it received so far.
+    pub fn empty(&self) {
+        File::create(self.path()).expect("emptied");
+    }
+
+    /// How much that is, bytes.
+    pub fn received(&self) -> u64 {
+        fs::metadata(self.path()).map_or(0, |meta| meta.len())
+    }
+
+    /// Its log, for messages of failed tests.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+/// A listener that takes callers by their stream id (`srt_listener.py`).
+pub struct Listener {
+    _process: Process,
+    port: u16,
+}
+
+impl Listener {
+    /// Starts it; it ends when dropped.
+    pub fn start() -> Self {
+        let port = free_port();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/srt_listener.py");
+        Self { _process: Process::start(Command::new("python3").args([script, &port.to_string()])), port }
+    }
+
+    /// Where to push to.
+    pub fn url(&self) -> String {
+        format!("srt://127.0.0.1:{}", self.port)
+    }
+}
+
+/// A way to a receiver on loopback that loses every so-manieth packet in both directions, and can be cut.
+pub struct LossyWay {
+    /// The port at its near end.
+    pub port: u16,
+    /// Packets that it has lost so far.
+    pub lost: Arc<AtomicU32>,
+    cut: Arc<AtomicBool>,
+    over: Arc<AtomicBool>,
+}
+
+impl LossyWay {
+    /// A way to `port` on which `percent` of the packets are lost, which ones by `seed`.
+    pub fn start(port: u16, percent: u32, seed: u64) -> Self {
+        let near = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let far = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        far.connect(("127.0.0.1", port)).expect("an address");
+        let way = Self {
+            port: near.local_addr().expect("an address").port(),
+            lost: Arc::default(),
+            cut: Arc::default(),
+            over: Arc::default(),
+        };
+        let caller: Arc<std::sync::Mutex<Option<SocketAddr>>> = Arc::default();
+        for forth in [true, false] {
+            let (near, far) = (near.try_clone().expect("a socket"), far.try_clone().expect("a socket"));
+            let (caller, lost, cut, over) = (caller.clone(), way.lost.clone(), way.cut.clone(), way.over.clone());
+            let mut random = fastrand::Rng::with_seed(seed + u64::from(forth));
+            let from = if forth { &near } else { &far };
+            from.set_read_timeout(Some(Duration::from_millis(100))).expect("a time limit");
+            thread::spawn(move || {
+                let mut packet = [0; 2048];
+                while !over.load(Ordering::Relaxed) {
+                    // Not connected, it hears that nobody listens at the far end: no end of the way.
+                    let received = if forth {
+                        near.recv_from(&mut packet).map(|(n, from)| (n, Some(from)))
+                    } else {
+                        far.recv(&mut packet).map(|n| (n, None))
+                    };
+                    let Ok((length, from)) = received else { continue };
+                    if let Some(from) = from {
+                        *caller.lock().expect("no panic") = Some(from);
+                    }
+                    if cut.load(Ordering::Relaxed) || random.u32(..100) < percent {
+                        lost.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    }
+                    let caller = *caller.lock().expect("no panic");
+                    let _ = match (forth, caller) {
+                        (true, _) => far.send(&packet[..length]),
+                        (false, Some(caller)) => near.send_to(&packet[..length], caller),
+                        (false, None) => continue,
+                    };
+                }
+            });
+        }
+        way
+    }
+
+    /// From now on nothing gets through, or everything again but for the loss.
+    pub fn cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::Relaxed);
+    }
+
+    /// Where to push to.
+    pub fn url(&self) -> String {
+        format!("srt://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for LossyWay {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
