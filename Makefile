@@ -9,7 +9,9 @@ endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint box press arm64 cross bench install setup-% clean-cache
+SECONDS ?= 600
+SEED ?= $(shell date +%s)
+.PHONY: help demo test lint box press arm64 cross bench linklab faults install setup-% clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -46,6 +48,14 @@ cross: setup-arm64 ## build them with cross, in a container (needs a Docker engi
 bench: setup-demo ## compare with gst-launch-1.0 and ffmpeg
 	cargo build --release --locked
 	tests/bench/run
+
+linklab: ## the rate controller over traces of links beside OBS's rule, belacoder's and an oracle (LINK_TRACES=folder of .up files)
+	cargo test --locked --test linklab -- --nocapture
+
+faults: setup-test ## the fault campaign for SECONDS=600 with SEED: what can happen in a field, in random order
+	cargo build --locked --all-targets
+	tests/cross/arm64
+	SECONDS=$(SECONDS) SEED=$(SEED) cargo test --locked --test faults -- --nocapture --test-threads=1
 
 install: ## copy programs, boards and units below DESTDIR (PROGRAMS: where the built programs are)
 	install -d $(DESTDIR)/usr/bin $(DESTDIR)/usr/share/fieldcast/boards
