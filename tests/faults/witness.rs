@@ -1,0 +1,168 @@
+//! What was seen while the series ran: each recorded packet with the moment at which it was in the ingest's file, and what
+//! the status said twenty times a second.
+
+use crate::support::now;
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{JoinHandle, sleep},
+    time::{Duration, Instant},
+};
+
+/// One FLV tag with media as the ingest recorded it.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// When it was found in the file.
+    pub at: Instant,
+    /// Picture or sound.
+    pub picture: bool,
+    /// An IDR picture.
+    pub key: bool,
+    /// Its stamp, ms.
+    pub stamp: u32,
+}
+
+/// What the daemon said; none while nothing answered.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// When it was asked: the answer is not older.
+    pub asked: Instant,
+    /// When the answer was there.
+    pub answered: Instant,
+    /// The status.
+    pub status: Option<Value>,
+}
+
+impl Said {
+    /// The value at this JSON pointer, as text.
+    pub fn text(&self, pointer: &str) -> Option<&str> {
+        self.status.as_ref()?.pointer(pointer)?.as_str()
+    }
+
+    /// The value at this JSON pointer, as a number.
+    pub fn number(&self, pointer: &str) -> Option<u64> {
+        self.status.as_ref()?.pointer(pointer)?.as_u64()
+    }
+
+    /// Whether it said "on air".
+    pub fn on_air(&self) -> bool {
+        self.text("/phase") == Some("on-air")
+    }
+}
+
+/// All that was seen.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// By recording, in the order of publishing; each in the order of its file.
+    pub recordings: BTreeMap<PathBuf, Vec<Arrival>>,
+    /// In order.
+    pub said: Vec<Said>,
+}
+
+impl Seen {
+    /// All pictures in the order of their arrival.
+    pub fn pictures(&self) -> Vec<Arrival> {
+        let mut pictures: Vec<Arrival> =
+            self.recordings.values().flatten().filter(|one| one.picture).copied().collect();
+        pictures.sort_by_key(|picture| picture.at);
+        pictures
+    }
+}
+
+/// Two threads that watch until they are asked for what they saw.
+pub struct Witness {
+    ended: Arc<AtomicBool>,
+    recordings: JoinHandle<BTreeMap<PathBuf, Vec<Arrival>>>,
+    said: JoinHandle<Vec<Said>>,
+}
+
+impl Witness {
+    /// Watches the recordings in `folder` and what `status` gives.
+    pub fn start(folder: &Path, status: impl Fn() -> Option<Value> + Send + 'static) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let (folder, stop, stop_too) = (folder.to_owned(), ended.clone(), ended.clone());
+        let recordings = std::thread::spawn(move || {
+            let mut files = BTreeMap::new();
+            while !stop.load(Ordering::Relaxed) {
+                look(&folder, &mut files);
+                sleep(Duration::from_millis(10));
+            }
+            look(&folder, &mut files);
+            files.into_iter().map(|(path, file)| (path, file.arrivals)).collect()
+        });
+        let said = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            while !stop_too.load(Ordering::Relaxed) {
+                let asked = now();
+                let status = status();
+                said.push(Said { asked, answered: now(), status });
+                sleep(Duration::from_millis(50));
+            }
+            said
+        });
+        Self { ended, recordings, said }
+    }
+
+    /// What they saw.
+    pub fn end(self) -> Seen {
+        self.ended.store(true, Ordering::Relaxed);
+        Seen {
+            recordings: self.recordings.join().expect("the recordings"),
+            said: self.said.join().expect("the status"),
+        }
+    }
+}
+
+/// A recording that is still written.
+#[derive(Default)]
+struct Growing {
+    read: u64,
+    rest: Vec<u8>,
+    arrivals: Vec<Arrival>,
+}
+
+fn look(folder: &Path, files: &mut BTreeMap<PathBuf, Growing>) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "flv")) {
+        let growing = files.entry(path.clone()).or_default();
+        let Ok(mut file) = File::open(&path) else { continue };
+        let at = now();
+        let read = file.seek(SeekFrom::Start(growing.read)).and_then(|_| file.read_to_end(&mut growing.rest));
+        growing.read += read.unwrap_or(0) as u64;
+        growing.take(at);
+    }
+}
+
+impl Growing {
+    /// Takes the whole tags out of what was read (Adobe "Video File Format" 10.1, annex E.4).
+    fn take(&mut self, at: Instant) {
+        let mut used = 0;
+        if self.rest.starts_with(b"FLV") {
+            if self.rest.len() < 13 {
+                return;
+            }
+            used = 13;
+        }
+        while let Some(tag) = self.rest.get(used..used + 13) {
+            let size = u32::from_be_bytes([0, tag[1], tag[2], tag[3]]) as usize;
+            if self.rest.len() < used + 15 + size {
+                break;
+            }
+            let (kind, first, second) = (tag[0], tag[11], tag[12]);
+            let stamp = u32::from_be_bytes([tag[7], tag[4], tag[5], tag[6]]);
+            // Not the sequence headers, whose second byte is 0.
+            if (kind == 8 || kind == 9) && second == 1 {
+                self.arrivals.push(Arrival { at, picture: kind == 9, key: first >> 4 == 1, stamp });
+            }
+            used += 15 + size;
+        }
+        self.rest.drain(..used);
+    }
+}
