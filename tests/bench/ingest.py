@@ -69,6 +69,18 @@ class Ingest:
         with open(f"{self.folder}/error.log") as log:
             return f"publish: name='{key}'" in log.read()
 
+    def first_counter(self, key):
+        """The counter in the first picture of the stream `key` (src/media/testcard.rs): 20 cells of a row, white is 1."""
+        decode = ["ffmpeg", "-v", "error", "-i", glob.glob(f"{self.records}/{key}-*.flv")[0], "-frames:v", "1",
+                  "-vf", "extractplanes=y", "-f", "rawvideo", "-"]
+        luma = subprocess.run(decode, capture_output=True, check=True).stdout
+        width, cell = 1280, (1280 // 32, 720 // 18)
+        middle = cell[1] // 2 * width + cell[0] // 2
+        bits = [luma[middle + number * cell[0]] > 126 for number in range(24)]
+        if not bits[0] or bits[1] or sum(bits[2:22]) % 4 != bits[22] * 2 + bits[23]:
+            raise SystemExit(f"{key}: the first picture's counter cannot be read")
+        return sum(bit << (21 - number) for number, bit in enumerate(bits) if 2 <= number < 22)
+
     def take_record(self, key):
         """The pictures, seconds and bit/s of the stream that was pushed as `key`; its file is deleted."""
         time.sleep(0.5)
@@ -84,13 +96,13 @@ class Ingest:
 
 
 class Relay:
-    """Passes one RTMP connection on to the ingest and notes the moment of its first coded picture."""
+    """Passes RTMP connections on to the ingest and notes when each coded picture was there: (its stamp in ms, seconds)."""
 
     def __init__(self, ingest):
         self.ingest = ingest
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.first_picture = None
+        self.pictures = []
         self.seen = threading.Event()
         threading.Thread(target=self.run, daemon=True).start()
 
@@ -105,8 +117,8 @@ class Relay:
             reader = RtmpReader()
             while data := client.recv(65536):
                 now = time.monotonic()
-                if not self.seen.is_set() and reader.has_picture(data):
-                    self.first_picture = now
+                for stamp in reader.pictures(data):
+                    self.pictures.append((stamp, now))
                     self.seen.set()
                 server.sendall(data)
             server.close()
@@ -121,7 +133,7 @@ class Relay:
 
 
 class RtmpReader:
-    """As much of the RTMP chunk stream (RTMP 1.0, 5.3) as it takes to see a coded picture."""
+    """As much of the RTMP chunk stream (RTMP 1.0, 5.3) as it takes to see coded pictures and their stamps."""
 
     HANDSHAKE = 1 + 2 * 1536
 
@@ -131,24 +143,26 @@ class RtmpReader:
         self.chunk = 128
         self.streams = {}
 
-    def has_picture(self, data):
+    def pictures(self, data):
+        """The stamps (ms) of the pictures that end in `data`."""
         self.buffer += data
         if not self.greeted:
             if len(self.buffer) < self.HANDSHAKE:
-                return False
+                return []
             del self.buffer[:self.HANDSHAKE]
             self.greeted = True
-        found = False
+        found = []
         while (message := self.next_chunk()) is not None:
-            kind, body = message
+            kind, stamp, body = message
             if kind == 1:
                 self.chunk = struct.unpack(">I", body[:4])[0]
             # FLV video tag: codec in the low half byte, 1 = coded pictures (0 is the sequence header).
-            found |= kind == 9 and len(body) > 1 and body[0] & 0x80 == 0 and body[1] == 1
+            if kind == 9 and len(body) > 1 and body[0] & 0x80 == 0 and body[1] == 1:
+                found.append(stamp)
         return found
 
     def next_chunk(self):
-        """Takes a chunk; (type, body) when it ends a message, (None, b"") when not, None when more bytes are needed."""
+        """Takes a chunk; (type, stamp, body) when it ends a message, (None, ...) when not, None when more is needed."""
         data = self.buffer
         if not data:
             return None
@@ -159,17 +173,27 @@ class RtmpReader:
         header = (11, 7, 3, 0)[form]
         if len(data) < at + header:
             return None
-        length, kind, extended, body = self.streams.get(stream, (0, 0, False, b""))
+        length, kind, extended, step, stamp, body = self.streams.get(stream, (0, 0, False, 0, 0, b""))
         if form < 3:
-            extended = data[at:at + 3] == b"\xff\xff\xff"
+            step = int.from_bytes(data[at:at + 3], "big")
+            extended = step == 0xffffff
         if form < 2:
             length, kind = int.from_bytes(data[at + 3:at + 6], "big"), data[at + 6]
-        at += header + (4 if extended else 0)
+        at += header
+        if extended:
+            if len(data) < at + 4:
+                return None
+            step = int.from_bytes(data[at:at + 4], "big") if form < 3 else step
+            at += 4
         part = min(self.chunk, length - len(body))
         if len(data) < at + part:
             return None
+        if not body:
+            # A first chunk of form 3 repeats the step before it (5.3.1.2.4).
+            stamp = step if form == 0 else stamp + step
         body = body + bytes(data[at:at + part])
         del data[:at + part]
         done = len(body) == length
-        self.streams[stream] = (length, kind, extended, b"" if done else body)
-        return (kind, body) if done else (None, b"")
+        # After form 0 the step of a form 3 is its whole stamp; no peer here sends that.
+        self.streams[stream] = (length, kind, extended, step, stamp, b"" if done else body)
+        return (kind, stamp, body) if done else (None, stamp, b"")
