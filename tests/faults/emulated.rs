@@ -79,10 +79,14 @@ impl Rig {
         // Emulated, a worker takes seconds to be there again, and more on a machine that does other things: how long is
         // printed, that it comes is judged.
         sleep(step.rest * 2);
-        while self.guest().status()["phase"] != "on-air" && gone.elapsed() < step.rest * 2 + PATIENCE {
+        let on_air = loop {
+            let on_air = self.guest().status()["phase"] == "on-air";
+            if on_air || gone.elapsed() >= step.rest * 2 + PATIENCE {
+                break on_air;
+            }
             sleep(Duration::from_millis(500));
-        }
-        Done { fault: step.fault, began, gone, over: now() }
+        };
+        Done { fault: step.fault, began, gone, over: now(), on_air: Some(on_air) }
     }
 
     fn begin(&mut self, fault: Fault) {

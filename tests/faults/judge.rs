@@ -185,7 +185,8 @@ fn state(row: &Row, done: &Done, during: &[&Said]) -> Vec<String> {
     if keeps && during.iter().any(|said| said.status.is_some() && !said.on_air()) {
         wrong.push("it was not on air all the time".into());
     }
-    if during.last().is_none_or(|said| !said.on_air() || said.asked + Duration::from_secs(2) < done.over) {
+    let fresh = |said: &&Said| said.on_air() && said.asked + Duration::from_secs(2) >= done.over;
+    if !done.on_air.unwrap_or_else(|| during.last().is_some_and(fresh)) {
         wrong.push("it was not on air at the end of the quiet".into());
     }
     wrong

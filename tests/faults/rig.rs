@@ -46,6 +46,8 @@ pub struct Done {
     pub gone: Instant,
     /// When the quiet after it was over.
     pub over: Instant,
+    /// Whether the status said on air then, where whoever waited asked for it: an emulated box takes seconds to answer.
+    pub on_air: Option<bool>,
 }
 
 /// A whole run.
@@ -137,7 +139,7 @@ impl Rig {
         self.end(step.fault);
         let gone = now();
         sleep(step.rest);
-        Done { fault: step.fault, began, gone, over: now() }
+        Done { fault: step.fault, began, gone, over: now(), on_air: None }
     }
 
     fn begin(&mut self, fault: Fault) {

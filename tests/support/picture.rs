@@ -161,10 +161,13 @@ impl Recording {
         })
     }
 
-    /// How long each flash is shown before its beep is heard, ms; a flash without a beep within half a second is none.
+    /// How long each flash is shown before its beep is heard, ms; a flash without a beep within half a second is none. One at
+    /// the very end is left out: the tracks may end 100 ms apart, and 50 ms of a beep are needed to find it.
     pub fn lip_sync(&self) -> Vec<Option<f64>> {
         let lit = |index: usize| self.pictures[index].flash;
-        let flashes = (1..self.pictures.len()).filter(|&index| lit(index) && !lit(index - 1));
+        let end = self.pictures.last().map_or(0.0, |last| last.time) - 150.0;
+        let begins = |index: usize| lit(index) && !lit(index - 1) && self.pictures[index].time <= end;
+        let flashes = (1..self.pictures.len()).filter(|&index| begins(index));
         let nearest = |time: f64| {
             let offsets = self.beeps.iter().map(|beep| beep.begins - time);
             offsets.min_by(|one, other| one.abs().total_cmp(&other.abs())).filter(|offset| offset.abs() < 500.0)
