@@ -4,7 +4,7 @@
 
 use evdev::{AttributeSet, EventType, InputEvent, KeyCode, uinput::VirtualDevice};
 use fieldcast::{
-    board::{Board, Button, ButtonRole, Input, InputKind, Link, Pad},
+    board::{Board, Button, ButtonPlace, ButtonRole, Input, InputKind, Link, Pad},
     capture,
     control::{Event, Signal},
     panel::buttons,
@@ -274,7 +274,8 @@ async fn buttons_come_go_and_are_pressed() {
     };
     let key = |code: KeyCode, value| [InputEvent::new(EventType::KEY.0, code.0, value)];
     let mut first = keyboard();
-    let wanted = [Button { role: ButtonRole::Go, key: "KEY_G".into(), device: Some("Bench".into()) }];
+    let place = ButtonPlace::Key { key: "KEY_G".into(), device: Some("Bench".into()) };
+    let wanted = [Button { role: ButtonRole::Go, place }];
     let (sender, mut events) = unbounded_channel();
     let watch = buttons::watch(&wanted, sender).expect("a watch");
     tokio::time::sleep(Duration::from_secs(3)).await;

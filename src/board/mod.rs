@@ -6,11 +6,13 @@
 
 pub mod edid;
 pub mod find;
+pub mod front;
 pub mod parse;
 pub mod problem;
 
 pub use edid::Edid;
 pub use find::BoardError;
+pub use front::{Button, ButtonPlace, ButtonRole, Display, DisplayKind, Lamp, LampPlace, Line, Pattern, Tally};
 pub use problem::Problem;
 
 use crate::{
@@ -33,8 +35,12 @@ pub struct Board {
     pub encoders: Vec<Encoder>,
     /// The hardware scaler and colour converter; none: software.
     pub converter: Option<Converter>,
+    /// The front panel's display; none: there is none.
+    pub display: Option<Display>,
     /// Buttons and what they do.
     pub buttons: Vec<Button>,
+    /// Tally lamps.
+    pub lamps: Vec<Lamp>,
     /// Largest output the board can do in real time.
     pub limits: Limits,
 }
@@ -303,26 +309,6 @@ pub struct Converter {
     /// Properties to set on it.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
-}
-
-/// What a button does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ButtonRole {
-    /// Held: go on air; held longer: stop.
-    Go,
-}
-
-/// A key of an input device (evdev).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Button {
-    /// What it does.
-    pub role: ButtonRole,
-    /// The key's name in linux/input-event-codes.h, such as `"KEY_ENTER"`.
-    pub key: String,
-    /// A part of the input device's name; none: any device that has the key.
-    pub device: Option<String>,
 }
 
 /// What the board can do in real time.

@@ -1,8 +1,8 @@
 //! From a board file's text to a checked [`Board`]: strict, and each refusal names line, field and what was expected.
 
 use super::{
-    Align, Audio, Board, Button, Camera, Converter, DeviceMatch, Encoder, Hdmi, Input, InputKind, Limits, Link, Match,
-    Pad,
+    Align, Audio, Board, Button, ButtonPlace, ButtonRole, Camera, Converter, DeviceMatch, Encoder, Hdmi, Input,
+    InputKind, Limits, Link, Match, Pad,
     problem::{Problem, explain, line_of},
 };
 use crate::{
@@ -20,8 +20,16 @@ struct RawBoard {
     encoder: Vec<Encoder>,
     converter: Option<Converter>,
     #[serde(default)]
-    button: Vec<Button>,
+    button: Vec<RawButton>,
     limits: Limits,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawButton {
+    role: ButtonRole,
+    key: String,
+    device: Option<String>,
 }
 
 /// One table for all kinds, so that a field of another kind is refused with its line.
@@ -113,7 +121,13 @@ fn check(name: &str, raw: RawBoard) -> Result<Board, Refusal> {
         inputs,
         encoders: raw.encoder,
         converter: raw.converter,
-        buttons: raw.button,
+        display: None,
+        buttons: raw
+            .button
+            .into_iter()
+            .map(|raw| Button { role: raw.role, place: ButtonPlace::Key { key: raw.key, device: raw.device } })
+            .collect(),
+        lamps: Vec::new(),
         limits: raw.limits,
     })
 }

@@ -23,6 +23,7 @@ pub use event::{CardId, Effect, Event, Job, Now, RequestId, SavedIntent, Signal,
 
 pub mod backoff;
 pub mod backup;
+pub mod menu;
 
 use crate::{
     board::{Board, ButtonRole},

@@ -52,7 +52,9 @@ fn board() -> Board {
         inputs: vec![input("hdmi"), input("camera")],
         encoders: vec![encoder("hwenc", true), encoder("x264enc", false)],
         converter: None,
+        display: None,
         buttons: Vec::new(),
+        lamps: Vec::new(),
         limits: Limits { mode: "1080p60".parse().expect("a mode"), bitrate: BitRate::new(20_000_000) },
     }
 }

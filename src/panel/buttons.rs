@@ -4,7 +4,7 @@
 //! held when its device appears (a stuck one, or a cable plugged in) counts for nothing until it is pressed anew.
 
 use crate::{
-    board::{Button, ButtonRole},
+    board::{Button, ButtonPlace, ButtonRole},
     control::Event,
     watch::{self, Watch, Watcher},
 };
@@ -83,7 +83,12 @@ fn follow(buttons: &[Button], watcher: &Watcher) {
 }
 
 fn is(button: &Button, device: &str, key: KeyCode) -> bool {
-    button.key.parse() == Ok(key) && button.device.as_ref().is_none_or(|part| device.contains(part))
+    match &button.place {
+        ButtonPlace::Key { key: wanted, device: part } => {
+            wanted.parse() == Ok(key) && part.as_ref().is_none_or(|part| device.contains(part))
+        }
+        ButtonPlace::Line { .. } | ButtonPlace::Keypad(_) => false,
+    }
 }
 
 /// The event devices in `folder`.
@@ -205,7 +210,10 @@ mod tests {
 
     #[test]
     fn a_button_is_a_key_of_a_device() {
-        let button = |device: Option<&str>| Button { role: Go, key: "KEY_G".into(), device: device.map(String::from) };
+        let button = |device: Option<&str>| Button {
+            role: Go,
+            place: ButtonPlace::Key { key: "KEY_G".into(), device: device.map(String::from) },
+        };
         assert!(is(&button(None), "QEMU Virtio Keyboard", KeyCode::KEY_G));
         assert!(is(&button(Some("Virtio")), "QEMU Virtio Keyboard", KeyCode::KEY_G));
         assert!(!is(&button(Some("gpio")), "QEMU Virtio Keyboard", KeyCode::KEY_G));

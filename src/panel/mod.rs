@@ -1,3 +1,4 @@
-//! The front panel: its buttons.
+//! The front panel: what its display shows, its buttons and its lamps.
 
 pub mod buttons;
+pub mod canvas;
