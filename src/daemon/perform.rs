@@ -8,6 +8,7 @@ use crate::{
     media::{Card, Failure, Order, StillPlan, cards, supervisor},
     program::{slate::Gop, timeline::Timeline},
     settings::{self, Source},
+    state::versioned,
     sys,
     uplink::{MediaInfo, delivery, task},
 };
@@ -73,8 +74,7 @@ impl Daemon {
                 }
             }
             Effect::SaveIntent(intent) => {
-                let saved = self.state.save("intent.json", &intent);
-                self.note_saved(saved);
+                self.files.keep("intent.json", versioned(&intent));
             }
             Effect::KeepRate(rate) => self.keep_rate(rate),
             Effect::Answer { request, answer } => self.answer(request, answer),
@@ -176,10 +176,7 @@ impl Daemon {
 
     fn perform_job(&mut self, request: RequestId, job: Job) {
         match job {
-            Job::Set(changes) => {
-                let answer = self.set(&changes);
-                self.answer(request, answer);
-            }
+            Job::Set(changes) => self.set(request, changes),
             Job::Settings => self.answer(request, Answer::Successful { result: self.layers.describe() }),
             Job::Preflight(source) => {
                 let (media, trust) = (self.control.media_info(), self.trust.clone());
