@@ -273,7 +273,7 @@ mod tests {
     use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
     fn intent(intent: Intent) -> SavedIntent {
-        SavedIntent { intent, sources: Some(vec!["Main".into()]), show: Cut::Live, mute: false }
+        SavedIntent { intent, sources: Some(vec!["Main".into()]), show: Cut::Live, mute: false, input: None }
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
         state.save("intent.json", &intent(Intent::OnAir)).expect("saved");
         assert_eq!(
             fs::read_to_string(path.join("intent.json")).expect("text"),
-            r#"{"version":1,"intent":"on-air","sources":["Main"],"show":"live","mute":false}"#
+            r#"{"version":1,"intent":"on-air","sources":["Main"],"show":"live","mute":false,"input":null}"#
         );
         assert_eq!(state.load("intent.json"), (Some(intent(Intent::OnAir)), None));
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;

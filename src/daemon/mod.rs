@@ -418,7 +418,8 @@ impl Daemon {
         let showing = self.timeline.as_ref().and_then(|timeline| timeline.showing(now));
         if showing != self.showing {
             self.showing = showing;
-            self.publish(self.now());
+            // Not at once: this may be in the midst of what control wants done.
+            let _ = self.events.send(Event::Showing(showing));
         }
     }
 

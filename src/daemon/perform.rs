@@ -44,7 +44,11 @@ impl Daemon {
                     worker.kill();
                 }
             }
-            Effect::MakeCard { id, cut, plan } => self.make_card(id, cut, *plan),
+            Effect::AbandonWorker { id } => {
+                tracing::error!("{id:?} cannot be ended: it hangs in a driver");
+                self.workers.remove(&id);
+            }
+            Effect::MakeCard { id, cut, plan, keep } => self.make_card(id, cut, *plan, keep),
             Effect::UseCard { id } => self.use_card(id),
             Effect::RefreshCard => {
                 if let Some(timeline) = &mut self.timeline {
@@ -59,7 +63,8 @@ impl Daemon {
                 self.tick_timeline(sys::now());
             }
             Effect::EndProgram => {
-                (self.timeline, self.showing) = (None, None);
+                self.timeline = None;
+                self.note_showing(sys::now());
                 self.follow_mode();
             }
             Effect::OpenUplink { id, source, media } => self.open_uplink(id, *source, *media),
@@ -94,9 +99,8 @@ impl Daemon {
     }
 
     /// Has a card made beside the loop; `take_card` gets it.
-    fn make_card(&mut self, id: CardId, cut: Cut, mut plan: StillPlan) {
-        if self.timeline.is_none() {
-            // Of another mode, or with another name: it must not be shown any more.
+    fn make_card(&mut self, id: CardId, cut: Cut, mut plan: StillPlan, keep: bool) {
+        if !keep {
             self.cards.remove(&cut);
         }
         if let Card::Picture(path) = &mut plan.card {
