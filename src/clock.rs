@@ -105,10 +105,11 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 
 /// Asks one server.
 async fn date(server: &WebServer, trust: &Trust) -> Result<Dated, String> {
+    let trust = trust.for_dates();
     let asked = async {
         let addresses = connect::resolve(&server.0).await.map_err(|cause| cause.text())?;
         let tcp = connect::tcp(addresses).await.map_err(|cause| cause.text())?;
-        let mut stream = Stream::secure(tcp, &server.0, trust).await.map_err(|cause| cause.text())?;
+        let mut stream = Stream::secure(tcp, &server.0, &trust).await.map_err(|cause| cause.text())?;
         let host = &server.0.host;
         let question = format!("HEAD / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: fieldcast\r\nConnection: close\r\n\r\n");
         stream.write_all(question.as_bytes()).await.map_err(|error| error.to_string())?;

@@ -43,7 +43,7 @@ impl StateFolder {
     /// Opens the folder, making it (mode 0700) when it is missing, and claims it for this process.
     ///
     /// # Errors
-    /// A sentence for people: it cannot be made or written to, or another daemon has it.
+    /// A sentence for people: it cannot be made, is not for this user, or another daemon has it.
     pub fn open(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let failed = |what: &str, error: io::Error| {
@@ -54,9 +54,14 @@ impl StateFolder {
         flock(&folder, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| format!("the state folder {shown} is in use: another fieldcastd runs with it"))?;
         let state = Self { path: path.into(), folder };
-        // Permissions do not tell about a read-only disk; trying does.
-        state.replace(".probe", b"").map_err(|error| failed("cannot be written to", error))?;
-        let _ = fs::remove_file(path.join(".probe"));
+        match state.replace(".probe", b"") {
+            Ok(()) => drop(fs::remove_file(path.join(".probe"))),
+            // A box whose disk is full or failing can go on air all the same.
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+                tracing::error!(%error, "the state folder cannot be written to");
+            }
+            Err(error) => return Err(failed("cannot be written to", error)),
+        }
         Ok(state)
     }
 
@@ -81,7 +86,7 @@ impl StateFolder {
     /// # Errors
     /// As [`Self::replace`].
     pub fn save<T: Serialize>(&self, name: &str, content: &T) -> io::Result<()> {
-        self.replace(name, &serde_json::to_vec(&Versioned { version: VERSION, content })?)
+        self.replace(name, &versioned(content)?)
     }
 
     /// Reads a versioned JSON file. None without a fault: it was never written.
@@ -133,6 +138,14 @@ impl StateFolder {
             since: None,
         }
     }
+}
+
+/// The text of a versioned JSON file.
+///
+/// # Errors
+/// When `content` cannot be JSON.
+pub fn versioned<T: Serialize>(content: &T) -> io::Result<Vec<u8>> {
+    Ok(serde_json::to_vec(&Versioned { version: VERSION, content })?)
 }
 
 /// Puts `bytes` in the place of the file `name` of `folder`, mode 0600, by a temporary file: a power cut leaves the old one or
@@ -214,7 +227,8 @@ struct SavedTime {
 }
 
 impl ClockFloor {
-    const FILE: &str = "time.json";
+    /// Its state file.
+    pub const FILE: &str = "time.json";
     /// A card bears some 100,000 writes of a place: at six an hour that is two years of wear at worst.
     const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
 
@@ -241,13 +255,13 @@ impl ClockFloor {
         self.saved.is_none_or(|saved| wall.duration_since(saved).abs() >= Self::INTERVAL)
     }
 
-    /// Saves `wall`. After an error the next try is due in ten minutes too: a full disk is not hammered.
+    /// Takes `wall` as the last time; what is to be saved.
     ///
     /// # Errors
-    /// As [`StateFolder::replace`].
-    pub fn save(&mut self, state: &StateFolder, wall: Timestamp) -> io::Result<()> {
+    /// As [`versioned`].
+    pub fn note(&mut self, wall: Timestamp) -> io::Result<Vec<u8>> {
         self.saved = Some(wall);
-        state.save(Self::FILE, &SavedTime { time: wall })
+        versioned(&SavedTime { time: wall })
     }
 }
 
@@ -259,7 +273,7 @@ mod tests {
     use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
     fn intent(intent: Intent) -> SavedIntent {
-        SavedIntent { intent, sources: Some(vec!["Main".into()]), show: Cut::Live, mute: false }
+        SavedIntent { intent, sources: Some(vec!["Main".into()]), show: Cut::Live, mute: false, input: None }
     }
 
     #[test]
@@ -271,7 +285,7 @@ mod tests {
         state.save("intent.json", &intent(Intent::OnAir)).expect("saved");
         assert_eq!(
             fs::read_to_string(path.join("intent.json")).expect("text"),
-            r#"{"version":1,"intent":"on-air","sources":["Main"],"show":"live","mute":false}"#
+            r#"{"version":1,"intent":"on-air","sources":["Main"],"show":"live","mute":false,"input":null}"#
         );
         assert_eq!(state.load("intent.json"), (Some(intent(Intent::OnAir)), None));
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
@@ -378,7 +392,8 @@ mod tests {
         assert_eq!(ClockFloor::peek(folder.path()), None);
         let state = StateFolder::open(folder.path()).expect("opened");
         let time: Timestamp = "2026-11-23T18:00:00Z".parse().expect("a time");
-        ClockFloor::load(&state).0.save(&state, time).expect("saved");
+        let bytes = ClockFloor::load(&state).0.note(time).expect("JSON");
+        state.replace(ClockFloor::FILE, &bytes).expect("saved");
         assert_eq!(ClockFloor::peek(folder.path()), Some(time));
     }
 
@@ -389,7 +404,7 @@ mod tests {
         let at = |minute: i64| Timestamp::from_second(1_800_000_000 + minute * 60).expect("a time");
         let (mut floor, _) = ClockFloor::load(&state);
         assert!(floor.time().is_none() && floor.is_due(at(0)));
-        floor.save(&state, at(0)).expect("saved");
+        state.replace(ClockFloor::FILE, &floor.note(at(0)).expect("JSON")).expect("saved");
         let (floor, fault) = ClockFloor::load(&state);
         assert_eq!((floor.time(), fault), (Some(at(0)), None));
         assert!(!floor.is_due(at(9)) && !floor.is_due(at(-9)) && floor.is_due(at(10)) && floor.is_due(at(-60)));

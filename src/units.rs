@@ -151,6 +151,11 @@ pub struct Gain(f64);
 impl Gain {
     const EXPECTED: &'static str = "a gain such as \"0 dB\" or \"-6.5 dB\", from -60 dB to 30 dB";
 
+    /// In dB.
+    pub fn db(self) -> f64 {
+        self.0
+    }
+
     /// The factor on each sample.
     pub fn factor(self) -> f64 {
         10f64.powf(self.0 / 20.0)

@@ -46,7 +46,7 @@ fn every_board_has_its_plans() {
                             format,
                             protected: false,
                         };
-                        let video = plan::video(&board, input, &output, &signal, 0).expect("a plan");
+                        let video = plan::video(&board, input, &output, &signal, &[]).expect("a plan");
                         assert!(video.mode.width <= 8192 && !video.mode.interlaced);
                         writeln!(text, "# {} {codec} {wanted} from {sent}", input.name).expect("written");
                         writeln!(text, "{}\n", launch::describe(&Plan::Video(video))).expect("written");

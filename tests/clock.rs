@@ -58,6 +58,24 @@ async fn a_web_server_tells_the_time_to_a_second() {
     assert_eq!(asked(&[server(&front)], later, &trust).await, None);
 }
 
+/// A box without a battery that was on the shelf for months: the certificate is younger than all that it knows.
+#[tokio::test]
+async fn a_certificate_that_is_not_valid_yet_still_tells_the_date() {
+    if !has_tools() {
+        return;
+    }
+    let port = free_port();
+    let http = format!("http {{ access_log off; server {{ listen 127.0.0.1:{port}; }} }}");
+    let (_nginx, authority) = (Nginx::start_with("", &http), Authority::new("Test"));
+    let young = authority.issue("localhost", |params| params.not_before = rcgen::date_time_ymd(2090, 1, 1));
+    let front = TlsFront::start(port, young);
+    let trust = Arc::new(Trust::in_authorities([authority.certificate()], Duration::ZERO));
+    let dated = asked(&[server(&front)], Timestamp::UNIX_EPOCH, &trust).await.expect("a date");
+    assert!(dated.wall(sys::now()).expect("a time").duration_since(here()).abs() < SignedDuration::from_millis(1500));
+    let other_name = TlsFront::start(port, authority.issue("elsewhere", |_| ()));
+    assert_eq!(asked(&[server(&other_name)], Timestamp::UNIX_EPOCH, &trust).await, None);
+}
+
 #[tokio::test]
 async fn certificates_are_judged_by_what_was_learnt() {
     if !has_tools() {

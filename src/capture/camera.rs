@@ -46,12 +46,20 @@ pub(super) fn follow(teller: &mut Teller, camera: &Camera, output: Mode) {
     }
 }
 
-/// The first of `listed` that captures, and what it gives; none: none does.
+/// The first of `listed` that captures, and what it gives; none: none does. One that cannot be opened hides no other.
 fn look(listed: &[Listed], camera: &Camera, wanted: Mode) -> io::Result<Option<(Listed, Signal)>> {
+    let mut failed = None;
     for device in listed {
-        let node = Node::open(&device.node)?;
+        let opened = Node::open(&device.node).and_then(|node| Ok((node.capability()?.capture, node)));
         // A USB camera has a second node, for metadata.
-        let Some(planes) = node.capability()?.capture else { continue };
+        let (planes, node) = match opened {
+            Ok((Some(planes), node)) => (planes, node),
+            Ok((None, _)) => continue,
+            Err(error) => {
+                failed = Some(error);
+                continue;
+            }
+        };
         let path = Some(device.node.clone());
         let signal = match choose(&offers(&node, planes, &camera.formats, wanted), wanted) {
             Some((mode, format)) => locked(path, mode, Some(format)),
@@ -63,7 +71,7 @@ fn look(listed: &[Listed], camera: &Camera, wanted: Mode) -> io::Result<Option<(
         };
         return Ok(Some((device.clone(), signal)));
     }
-    Ok(None)
+    failed.map_or(Ok(None), Err)
 }
 
 /// A size and rate that a camera offers in a format.

@@ -30,7 +30,7 @@ pub fn plan(place: &Place, mode: Option<Mode>) -> Result<String, Refusal> {
     let input = input.ok_or_else(none)?;
     let mode = plan::output_mode(&output, board.limits, None, None);
     let (signal, note) = assumed(input, mode);
-    let video = plan::video(&board, input, &output, &signal, 0).ok_or_else(none)?;
+    let video = plan::video(&board, input, &output, &signal, &[]).ok_or_else(none)?;
     let sound = plan::audio(input, &settings.input, &output);
     let mut text = format!("# {}{note}\n{}\n", input.name, pasted(&Plan::Video(video)));
     text += &match sound {

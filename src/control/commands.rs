@@ -78,7 +78,7 @@ impl Control {
                     let text = "The card is not made yet, or could not be: the faults say why";
                     return Err(Answer::failed(Reason::WrongState, text));
                 }
-                let mut effects = self.show(what, mute.unwrap_or(false));
+                let mut effects = self.show(what, mute.unwrap_or(false), now);
                 effects.push(Effect::Answer { request, answer: Answer::done() });
                 Ok(effects)
             }

@@ -5,7 +5,7 @@ use crate::{
     command::{Answer, Command, Cut, Origin},
     media::{self, FailureKind, Order, Plan, StillPlan},
     settings::{Changes, Settings, Source},
-    status::{Fault, Intent, SignalState},
+    status::{Fault, Intent, Showing, SignalState},
     units::{BitRate, Mode, Time},
     uplink::{self, MediaInfo},
 };
@@ -116,6 +116,8 @@ pub enum Event {
         /// What came of it.
         result: Result<(), FailureKind>,
     },
+    /// Viewers see something else.
+    Showing(Option<Showing>),
     /// A live IDR is needed to leave a card.
     KeyframeWanted,
     /// A preflight measured that this video bitrate passes.
@@ -157,6 +159,11 @@ pub enum Effect {
         /// Which.
         id: WorkerId,
     },
+    /// A worker cannot be ended: go on without it.
+    AbandonWorker {
+        /// Which.
+        id: WorkerId,
+    },
     /// Make a card, or take it from where it is kept, and tell.
     MakeCard {
         /// Its id.
@@ -165,6 +172,8 @@ pub enum Effect {
         cut: Cut,
         /// What it is.
         plan: Box<StillPlan>,
+        /// Whether the one before may be shown until then: it is of the same mode.
+        keep: bool,
     },
     /// Show this card, which was made, where its kind is shown.
     UseCard {
@@ -254,4 +263,7 @@ pub struct SavedIntent {
     /// Whether without sound.
     #[serde(default)]
     pub mute: bool,
+    /// The input that `auto` had chosen for the push; none: it shows nothing yet.
+    #[serde(default)]
+    pub input: Option<String>,
 }

@@ -230,16 +230,34 @@ pub fn software(missing: &[String], used: &str) -> Notice {
     )
 }
 
-/// The board's encoder crashed so often that another one is used.
-pub fn fell_back(used: &str) -> Notice {
-    let text = format!("The hardware encoder crashes, {used} encodes instead");
+/// What is locked does not get to viewers, and nothing tells why.
+pub fn no_live_picture(input: &str) -> Notice {
+    let text = format!("{} is locked, but its picture does not get through", input.to_uppercase());
+    let advice = "Plug it in again or choose another format on the camera; if that does not help, restart the box";
+    Notice::new("no-live-picture", Severity::Error, text, advice)
+}
+
+/// A worker hangs in a driver, and cannot be ended.
+pub fn worker_stuck() -> Notice {
+    let advice = "Restart the box when the programme allows it; another input may work until then";
+    Notice::new("worker-stuck", Severity::Error, "A driver hangs and cannot be started again", advice)
+}
+
+/// The board's encoders that crashed so often that another one is used.
+pub fn fell_back(crashed: &[String], used: &str) -> Notice {
+    let text = format!("{} crashes, {used} encodes instead", crashed.join(" and "));
     Notice::new("encoder-skipped", Severity::Warning, text, "Restart the box; until then choose a small output.mode")
 }
 
 /// The encoder keeps its bitrate until it starts anew.
 pub fn bitrate_fixed(encoder: &str) -> Notice {
     let text = format!("{encoder} cannot change its bitrate on air");
-    Notice::new("bitrate-fixed", Severity::Notice, text, "The new bitrate is used at the next start")
+    Notice::new(
+        "bitrate-fixed",
+        Severity::Notice,
+        text,
+        "For large changes it is started anew, which viewers see as a short hold",
+    )
 }
 
 /// The network to `source` carries less than is sent, so pictures were dropped; `least`: at the lowest bitrate already.

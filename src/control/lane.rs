@@ -29,14 +29,20 @@ const WELL: Duration = Duration::from_secs(30);
 /// An encoder that is fed and gives nothing for so long; and before its first, as it may look ahead.
 const NOT_ENCODING: Duration = Duration::from_secs(1);
 const SLOW_ENCODER: Duration = Duration::from_secs(5);
-/// A worker that ends sooner has crashed at once.
+/// Pictures that an encoder may look ahead (x264's default is 40).
+const LOOK_AHEAD: u64 = 60;
+/// One that ran for so long shows that its device gives something, and a failure before it is over.
 const AT_ONCE: Duration = Duration::from_secs(5);
-/// So many in a row are a fault, not a loop.
+/// So many that crashed before they ran well are a fault, not a loop.
 const CRASHES: u32 = 5;
 /// Then it is tried again after this time only.
 const GIVEN_UP: Duration = Duration::from_secs(30);
 /// A device that does not open is tried again after this time.
 const RETRY: Duration = Duration::from_secs(1);
+/// A worker is ended by force after a second; one that is there all the same hangs in the kernel, in a driver. It is told,
+const STUCK: Duration = Duration::from_secs(3);
+/// and then another one is tried: of another input or encoder it may do.
+const ABANDONED: Duration = Duration::from_secs(10);
 
 /// The lane of one track.
 #[derive(Debug, Default)]
@@ -45,12 +51,14 @@ pub struct Lane {
     crashes: u32,
     retry_at: Time,
     /// Encoders of the board that crashed too often.
-    skipped: usize,
+    skipped: Vec<String>,
     failure: Option<FailureKind>,
     /// Since when there is one without a break.
     failing: Option<Time>,
     /// Workers in a row that stood still.
     stood_still: u32,
+    /// A worker was given up that could not be ended, and none has run well since.
+    abandoned: bool,
 }
 
 #[derive(Debug)]
@@ -58,7 +66,7 @@ struct Worker {
     id: WorkerId,
     plan: Plan,
     encoding: bool,
-    leaving: bool,
+    leaving: Option<Time>,
     bitrate_fixed: bool,
     /// The video bitrate that it was started with.
     begun_at: Option<BitRate>,
@@ -103,23 +111,50 @@ impl Worker {
         if flow.captured >= patience * self.patience {
             return Some(FailureKind::Stalled);
         }
-        let patience = if flow.encoded { NOT_ENCODING } else { SLOW_ENCODER };
+        let patience = if flow.encoded {
+            NOT_ENCODING.max(self.pictures(STALLED_PICTURES))
+        } else {
+            SLOW_ENCODER.max(self.pictures(LOOK_AHEAD))
+        };
         (flow.waiting >= patience).then_some(FailureKind::EncoderStalled)
     }
 
     fn slowest_capture(&self) -> Duration {
-        match &self.plan {
-            Plan::Video(VideoPlan { source: VideoSource::V4l2 { mode, .. }, .. }) => {
-                STALLED.max(Duration::from_nanos(STALLED_PICTURES * mode.picture_rate().period()))
-            }
-            _ => STALLED,
-        }
+        STALLED.max(self.pictures(STALLED_PICTURES))
+    }
+
+    /// The time that so many pictures take; none for sound.
+    fn pictures(&self, number: u64) -> Duration {
+        let mode = match &self.plan {
+            Plan::Video(VideoPlan { source: VideoSource::V4l2 { mode, .. }, .. } | VideoPlan { mode, .. }) => *mode,
+            Plan::Audio(_) | Plan::Still(_) => return Duration::ZERO,
+        };
+        Duration::from_nanos(number * mode.picture_rate().period())
+    }
+}
+
+impl Worker {
+    /// The encoder that it ran, if the board has another one that is there.
+    fn replaceable(&self) -> Option<String> {
+        let Plan::Video(plan) = &self.plan else { return None };
+        let missing = self.started.as_ref().map(|started| &started.missing[..]).unwrap_or_default();
+        let mut there =
+            plan.encoders.iter().map(|encoder| &encoder.element).filter(|element| !missing.contains(element));
+        let ran = self.started.as_ref().map(|started| &started.encoder).or(there.clone().next())?;
+        there.any(|element| element != ran).then(|| ran.clone())
     }
 }
 
 impl Lane {
     /// Brings the lane to `wanted`, encoding or not. `next_id` names a new worker.
     pub fn reconcile(&mut self, wanted: Option<&Plan>, encode: bool, now: Time, next_id: &mut u64) -> Vec<Effect> {
+        if let Some(worker) = self.worker.take_if(|worker| worker.leaving.is_some_and(|at| now.since(at) >= ABANDONED))
+        {
+            self.abandoned = true;
+            let mut effects = vec![Effect::AbandonWorker { id: worker.id }];
+            effects.extend(self.reconcile(wanted, encode, now, next_id));
+            return effects;
+        }
         let Some(worker) = &mut self.worker else {
             let Some(plan) = wanted.filter(|_| now >= self.retry_at) else { return Vec::new() };
             *next_id += 1;
@@ -128,7 +163,7 @@ impl Lane {
                 id,
                 plan: plan.clone(),
                 encoding: encode,
-                leaving: false,
+                leaving: None,
                 bitrate_fixed: false,
                 begun_at: bitrate(plan),
                 started: None,
@@ -143,14 +178,14 @@ impl Lane {
             let start = Effect::StartWorker { id, plan: Box::new(plan.clone()) };
             return if encode { vec![start, Effect::Order { id, order: Order::Encode }] } else { vec![start] };
         };
-        if worker.leaving {
+        if worker.leaving.is_some() {
             return Vec::new();
         }
         let fits = wanted.is_some_and(|plan| same_but_bitrate(plan, &worker.plan) && !worker.is_off(plan, now))
             && (encode || !worker.encoding);
         let trouble = worker.judge(now);
         if !fits || trouble.is_some() {
-            worker.leaving = true;
+            worker.leaving = Some(now);
             let id = worker.id;
             if fits && let Some(kind) = trouble {
                 worker.trouble = trouble;
@@ -188,16 +223,16 @@ impl Lane {
                     plan.bitrate = worker.begun_at.unwrap_or(plan.bitrate);
                 }
             }
-            Report::Failed(Failure { kind, .. }) if !worker.leaving => {
+            Report::Failed(Failure { kind, .. }) if worker.leaving.is_none() => {
                 worker.trouble = Some(*kind);
                 self.note_failure(*kind, now);
             }
             Report::Alive(flow) => {
                 worker.flow = Some(*flow);
                 if worker.started.is_some() && now.since(worker.since) > AT_ONCE && worker.judge(now).is_none() {
-                    (self.crashes, self.failure, self.failing) = (0, None, None);
+                    (self.failure, self.failing, self.abandoned) = (None, None, false);
                     if now.since(worker.since) > WELL {
-                        self.stood_still = 0;
+                        (self.crashes, self.stood_still) = (0, 0);
                     }
                 }
             }
@@ -207,10 +242,13 @@ impl Lane {
     }
 
     /// Worker `id` has ended; false if it is not this lane's.
-    pub fn exited(&mut self, id: WorkerId, encoders: usize, now: Time) -> bool {
+    pub fn exited(&mut self, id: WorkerId, now: Time) -> bool {
         let Some(worker) = self.worker.take_if(|worker| worker.id == id) else { return false };
-        if worker.leaving && worker.trouble.is_none() {
+        if worker.leaving.is_some() && worker.trouble.is_none() {
             return true;
+        }
+        if now.since(worker.since) > WELL {
+            self.crashes = 0;
         }
         match worker.trouble {
             Some(FailureKind::Device | FailureKind::Busy) => self.retry_at = now + RETRY,
@@ -221,20 +259,14 @@ impl Lane {
             Some(FailureKind::NoEncoder | FailureKind::MissingElement | FailureKind::NotPcm | FailureKind::Picture) => {
                 self.retry_at = now + GIVEN_UP;
             }
-            Some(
-                FailureKind::Format
-                | FailureKind::Encoder
-                | FailureKind::Other
-                | FailureKind::EncoderStalled
-                | FailureKind::Wedged,
-            )
+            // Another encoder would be given the same pictures.
+            Some(FailureKind::Format) => self.count_crash(now),
+            Some(FailureKind::Encoder | FailureKind::Other | FailureKind::EncoderStalled | FailureKind::Wedged)
             | None => {
-                if now.since(worker.since) > AT_ONCE {
-                    self.crashes = 0;
-                }
                 self.count_crash(now);
-                if self.crashes >= CRASHES && self.skipped + 1 < encoders {
-                    (self.skipped, self.crashes, self.retry_at) = (self.skipped + 1, 0, now);
+                if let Some(encoder) = worker.replaceable().filter(|_| self.crashes >= CRASHES) {
+                    self.skipped.push(encoder);
+                    (self.crashes, self.retry_at) = (0, now);
                 }
             }
         }
@@ -257,22 +289,29 @@ impl Lane {
 
     /// Forgets failures: what the worker depends on has changed.
     pub fn forgive(&mut self) {
-        (self.crashes, self.skipped, self.retry_at) = (0, 0, Time::ZERO);
+        self.skipped.clear();
+        (self.crashes, self.retry_at) = (0, Time::ZERO);
         (self.failure, self.failing, self.stood_still) = (None, None, 0);
     }
 
     /// The next moment at which [`reconcile`](Self::reconcile) may have something to do.
     pub fn next_wake(&self) -> Option<Time> {
         match &self.worker {
-            Some(worker) if worker.leaving => None,
+            Some(Worker { leaving: Some(since), .. }) => Some(*since + ABANDONED),
             Some(worker) => Some(worker.silent_at()),
             None => Some(self.retry_at),
         }
     }
 
+    /// Whether a worker cannot be ended, or could not and none has run well since.
+    pub fn stuck(&self, now: Time) -> bool {
+        self.abandoned
+            || self.worker.as_ref().and_then(|worker| worker.leaving).is_some_and(|at| now.since(at) >= STUCK)
+    }
+
     /// The worker that media may come from.
     pub fn live(&self) -> Option<WorkerId> {
-        self.worker.as_ref().filter(|worker| !worker.leaving).map(|worker| worker.id)
+        self.worker.as_ref().filter(|worker| worker.leaving.is_none()).map(|worker| worker.id)
     }
 
     /// Whether any worker process of this lane is there.
@@ -295,9 +334,9 @@ impl Lane {
         self.worker.as_ref().is_some_and(|worker| worker.bitrate_fixed)
     }
 
-    /// How many of the board's encoders to leave out.
-    pub fn skipped(&self) -> usize {
-        self.skipped
+    /// The board's encoders to leave out.
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
     }
 
     /// The last failure that still stands.

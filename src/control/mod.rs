@@ -30,7 +30,7 @@ use crate::{
     command::Cut,
     media::Report,
     settings::{Output, PowerOn, Settings},
-    status::{Fault, Intent, Phase},
+    status::{Fault, Intent, Phase, Showing},
     units::Time,
     uplink,
 };
@@ -76,8 +76,9 @@ pub struct Control {
     cards: Option<BTreeSet<String>>,
     /// Since when the wanted one is not among them.
     card_missing: Option<Time>,
-    /// The input in use.
+    /// The input in use, and whether it is that of the push before a restart.
     input: String,
+    resumed_input: bool,
     video: Lane,
     audio: Lane,
     meter: Meter,
@@ -114,9 +115,12 @@ impl Control {
             PowerOn::Never => Intent::OffAir,
             PowerOn::Resume => saved.as_ref().map_or(Intent::OffAir, |saved| saved.intent),
         };
-        let input = board
-            .automatic_inputs()
-            .next()
+        let resumed = saved.as_ref().and_then(|saved| saved.input.as_ref());
+        let resumed = board.automatic_inputs().find(|input| Some(&input.name) == resumed);
+        let resumed_input = intent == Intent::OnAir && resumed.is_some();
+        let input = resumed
+            .filter(|_| resumed_input)
+            .or(board.automatic_inputs().next())
             .or(board.inputs.first())
             .map(|input| input.name.clone())
             .unwrap_or_default();
@@ -133,6 +137,7 @@ impl Control {
             cards: None,
             card_missing: None,
             input,
+            resumed_input,
             video: Lane::default(),
             audio: Lane::default(),
             meter: Meter::default(),
@@ -184,6 +189,11 @@ impl Control {
                 if self.stills.hear(id, result, now.time) && made {
                     effects.push(Effect::UseCard { id });
                 }
+            }
+            Event::Showing(showing) => {
+                self.show.see(showing, now.time);
+                // Who waited for an IDR has just got one.
+                self.keyframe_wanted &= showing != Some(Showing::Live);
             }
             Event::KeyframeWanted => self.keyframe_wanted = true,
             Event::Measured(rate) => self.pace.measured(rate),
@@ -242,7 +252,10 @@ impl Control {
     }
 
     fn note_signal(&mut self, input: String, signal: Signal) {
-        if input == self.input && self.signals.get(&input).is_none_or(|old| old.state != signal.state) {
+        let differs = |old: &Signal| {
+            (old.state, &old.node, old.mode, &old.format) != (signal.state, &signal.node, signal.mode, &signal.format)
+        };
+        if input == self.input && self.signals.get(&input).is_none_or(differs) {
             self.video.forgive();
             self.audio.forgive();
         }
@@ -264,20 +277,18 @@ impl Control {
         {
             self.meter.take(peaks, now);
             if on_air {
-                self.content.sound(peaks, now);
+                self.content.sound(peaks, self.running.input.gain.db(), now);
             }
         }
     }
 
     fn note_exit(&mut self, id: WorkerId, now: Time) {
-        if self.audio.exited(id, 1, now) {
+        if self.audio.exited(id, now) {
             self.meter.clear();
             self.content.sound_gone();
             return;
         }
-        let codec = self.running.output.codec;
-        let encoders = self.board.encoders.iter().filter(|encoder| encoder.codec == codec).count();
-        if self.video.exited(id, encoders, now) {
+        if self.video.exited(id, now) {
             self.content.picture_gone();
         }
     }
@@ -310,12 +321,13 @@ impl Control {
             self.audio.forgive();
         }
         let running = std::mem::replace(&mut self.running, settings.clone());
+        let other_mode = running.output.mode != settings.output.mode;
         if self.pushing() && !at_once {
             let Output { bitrate_max, bitrate_min, .. } = settings.output;
             self.running.output = Output { bitrate_max, bitrate_min, ..running.output };
         }
         self.settings = settings;
-        if at_once && self.show.program.take().is_some() {
+        if at_once && other_mode && self.show.program.take().is_some() {
             self.show.program = Some(self.output_mode());
         }
     }

@@ -144,7 +144,7 @@ impl Uplink {
         match (&self.cause, self.retry_at) {
             _ if self.closing.is_some() => UplinkState::Idle,
             _ if self.on_air(now) => UplinkState::OnAir,
-            (Some(cause), Some(_)) if is_refusal(cause) => UplinkState::Refused,
+            (Some(cause), Some(_)) if cause.is_rejection() => UplinkState::Refused,
             (_, Some(_)) => UplinkState::Waiting,
             _ => UplinkState::Connecting,
         }
@@ -175,10 +175,6 @@ impl Uplink {
             reconnects: self.stats.reconnects,
         }
     }
-}
-
-fn is_refusal(cause: &Cause) -> bool {
-    matches!(cause, Cause::WrongApp | Cause::KeyRejected | Cause::NameInUse)
 }
 
 /// The phase: never better than what was acknowledged.

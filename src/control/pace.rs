@@ -1,11 +1,12 @@
 //! The bitrate of the program: what the leading delivery's link carries, or the slowest one's.
 
 use super::{
-    Control, Effect, Now, UplinkId,
+    Control, Effect, Now, Uplink, UplinkId,
     fault::{self, Notice},
     rate::{Controller, Limits},
 };
 use crate::{
+    board::Encoder,
     settings::RateFollows,
     units::{BitRate, Time},
     uplink::Report,
@@ -34,6 +35,8 @@ struct Link {
     since: Time,
     /// When pictures were last dropped, by the queue's limit.
     dropped: Option<Time>,
+    /// The box has gone to another network, and this connection was made before.
+    moved: bool,
 }
 
 impl Pace {
@@ -44,12 +47,13 @@ impl Pace {
 }
 
 impl Control {
-    /// Another network, or the first: what is known to pass through it.
+    /// Another network, or the first: what is known to pass through it. A connection that was made before may stay where it
+    /// was, so it is the next one that begins with it.
     pub(super) fn note_known_rate(&mut self, known: Option<BitRate>) {
         self.pace.known = known;
         self.pace.kept = None;
         for link in self.pace.links.values_mut() {
-            link.rate.forget(known);
+            link.moved = true;
         }
     }
 
@@ -63,7 +67,12 @@ impl Control {
                     rate: Controller::new(limits, known, audio),
                     since: now,
                     dropped: None,
+                    moved: false,
                 });
+                if std::mem::take(&mut link.moved) {
+                    link.rate.forget(known);
+                    link.since = now;
+                }
                 link.rate.restart();
             }
             Report::Link(sample) => {
@@ -83,26 +92,29 @@ impl Control {
     /// Between which bitrates the encoder may be set.
     fn rate_limits(&self) -> Limits {
         let output = &self.running.output;
-        let mut encoders = self.board.encoders.iter().filter(|encoder| encoder.codec == output.codec);
-        let lowest = encoders.nth(self.video.skipped()).and_then(|encoder| encoder.min_bitrate);
+        let skipped = self.video.skipped();
+        let fits = |encoder: &&Encoder| encoder.codec == output.codec && !skipped.contains(&encoder.element);
+        let lowest = self.board.encoders.iter().find(fits).and_then(|encoder| encoder.min_bitrate);
         let lowest = lowest.unwrap_or(output.bitrate_min);
         Limits { min: output.bitrate_min.max(lowest), max: output.bitrate_max.max(lowest) }
     }
 
-    /// The video bitrate to encode at.
+    /// The video bitrate to encode at: the leading delivery's while that is on air, else that of the slowest which is. What
+    /// a link carried before it failed is nobody's measure.
     pub(super) fn bitrate(&self, now: Time) -> BitRate {
         let limits = self.rate_limits();
-        let leading = self.leading(now).and_then(|uplink| self.pace.links.get(&uplink.id));
-        let rate = match (self.running.push.rate_follows, leading) {
-            (RateFollows::Primary, Some(link)) => link.rate.rate(),
-            (RateFollows::Slowest, leading) if self.uplinks.iter().any(|uplink| uplink.on_air(now)) => {
-                let others = self.uplinks.iter().filter(|uplink| uplink.closing.is_none() && uplink.on_air(now));
-                let others = others.filter_map(|uplink| self.pace.links.get(&uplink.id));
-                others.chain(leading).map(|link| link.rate.rate()).min().unwrap_or(limits.max)
-            }
-            _ => Controller::new(limits, self.pace.known, self.running.output.audio_bitrate).rate(),
+        let rate = |uplink: &Uplink| self.pace.links.get(&uplink.id).map(|link| link.rate.rate());
+        let on_air = self.uplinks.iter().filter(|uplink| uplink.closing.is_none() && uplink.on_air(now));
+        let slowest = on_air.filter_map(rate).min();
+        let leading = self.leading(now);
+        let leads = leading.filter(|uplink| uplink.on_air(now)).and_then(rate);
+        let rate = match self.running.push.rate_follows {
+            RateFollows::Primary => leads.or(slowest),
+            RateFollows::Slowest => slowest,
         };
-        rate.clamp(limits.min, limits.max)
+        let unmeasured = || Controller::new(limits, self.pace.known, self.running.output.audio_bitrate).rate();
+        let rate = rate.or(leading.and_then(|uplink| self.pace.links.get(&uplink.id)).map(|link| link.rate.rate()));
+        rate.unwrap_or_else(unmeasured).clamp(limits.min, limits.max)
     }
 
     /// Forgets links that have gone, and keeps the leading one's usual rate for the next start.
@@ -112,7 +124,9 @@ impl Control {
         let leading = self.leading(now.time).filter(|uplink| uplink.on_air(now.time));
         let link = leading.and_then(|uplink| self.pace.links.get(&uplink.id));
         let Some(link) = link.filter(|link| now.time.since(link.since) >= SETTLED) else { return };
-        let Some(usual) = link.rate.usual() else { return };
+        let Some(usual) = link.rate.usual().filter(|_| !link.moved) else { return };
+        // The next push begins with it, and so does a Source that is added.
+        self.pace.known = Some(usual);
         let news = self.pace.kept.is_none_or(|(kept, at)| {
             now.time.since(at) >= KEPT && kept.bits().abs_diff(usual.bits()) * 10 > kept.bits()
         });

@@ -1,6 +1,9 @@
 //! Intent against facts: the only place that starts or stops anything.
 
-use super::{Content, Control, Effect, Held, KEYFRAME_PAUSE, Now, SHUTDOWN, Signal, Uplink, UplinkId, backup::Primary};
+use super::{
+    Content, Control, Effect, Held, KEYFRAME_PAUSE, Now, SHUTDOWN, Signal, Uplink, UplinkId, backup::Primary,
+    show::PATIENCE,
+};
 use crate::{
     board,
     command::{Answer, Cut, Reason},
@@ -10,6 +13,10 @@ use crate::{
     units::Time,
     uplink::MediaInfo,
 };
+use std::time::Duration;
+
+/// What takes a Source's place gets this long to be on air before the old one is released.
+const TAKE_OVER: Duration = Duration::from_secs(10);
 
 impl Control {
     /// Brings workers and uplinks to where intent and facts say they should be, and answers who waits for that.
@@ -20,9 +27,10 @@ impl Control {
             Some(Held::Stop) => self.set_intent(Intent::OffAir, None, effects),
             None => {}
         }
-        self.choose_input();
+        self.choose_input(now.time);
         self.judge_loss(now, effects);
         self.begin_program(now.time, effects);
+        self.note_pictured(effects);
         self.reconcile_workers(now.time, effects);
         self.reconcile_uplinks(now, effects);
         self.reconcile_pace(now, effects);
@@ -39,7 +47,12 @@ impl Control {
     /// Changes what the operator wants, and keeps it over a power cut.
     pub(super) fn set_intent(&mut self, intent: Intent, sources: Option<Vec<String>>, effects: &mut Vec<Effect>) {
         if self.intent != intent {
+            if intent == Intent::OnAir && self.show.program.take().is_some() {
+                // Of the push before, whose streams are being ended.
+                effects.push(Effect::EndProgram);
+            }
             self.running = self.settings.clone();
+            self.show.pictured = false;
             self.on_air_since = None;
             (self.show.since, self.show.lost, self.show.ended) = (None, None, false);
         }
@@ -121,19 +134,31 @@ impl Control {
         self.board.inputs.iter().find(|input| input.name == self.input)
     }
 
-    /// `auto` takes the first input that locks, and stays with it on air: a cut to another camera is the operator's.
-    fn choose_input(&mut self) {
+    /// `auto` takes the first input that locks, and stays with it once viewers have seen it: a cut to another camera is the
+    /// operator's.
+    fn choose_input(&mut self, now: Time) {
         let wanted = &self.running.input.device;
         if wanted != "auto" {
             self.input.clone_from(wanted);
             return;
         }
         let locked = |name: &str| self.signals.get(name).is_some_and(|signal| signal.state == SignalState::Locked);
-        if self.show.program.is_some() || locked(&self.input) {
-            return;
-        }
-        if let Some(first) = self.board.automatic_inputs().find(|input| locked(&input.name)) {
+        // After a restart on air the input that viewers saw before gets the time to lock.
+        let awaited = self.resumed_input && now.since(self.begun) < PATIENCE;
+        if !self.show.pictured
+            && !awaited
+            && !locked(&self.input)
+            && let Some(first) = self.board.automatic_inputs().find(|input| locked(&input.name))
+        {
             self.input.clone_from(&first.name);
+        }
+    }
+
+    /// Viewers see the input from here on.
+    fn note_pictured(&mut self, effects: &mut Vec<Effect>) {
+        if !self.show.pictured && self.show.program.is_some() && self.wanted_signal().is_some() {
+            self.show.pictured = true;
+            effects.push(Effect::SaveIntent(self.saved_intent()));
         }
     }
 
@@ -172,7 +197,7 @@ impl Control {
     }
 
     /// Uplinks open once there is something to push, then stay until the operator ends the push. One that is no longer
-    /// wanted is released when another is on air.
+    /// wanted is released when those that are wanted are on air, or have failed to get there for some seconds beside one that is.
     fn reconcile_uplinks(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.uplinks.retain(|uplink| !uplink.overdue(now.time));
         self.judge_backup(now.time);
@@ -194,7 +219,10 @@ impl Control {
             }
         }
         let wanted: Vec<Source> = self.wanted_sources().into_iter().cloned().collect();
-        let served = self.uplinks.iter().any(|up| wanted.contains(&up.source) && up.on_air(now.time));
+        let mut taking_over =
+            self.uplinks.iter().filter(|uplink| uplink.closing.is_none() && wanted.contains(&uplink.source));
+        let served = taking_over.clone().any(|uplink| uplink.on_air(now.time))
+            && taking_over.all(|uplink| uplink.on_air(now.time) || now.time.since(uplink.heard()) >= TAKE_OVER);
         for uplink in &mut self.uplinks {
             uplink.note_state(now);
             let release = !pushing || (served && !wanted.contains(&uplink.source));

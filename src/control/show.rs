@@ -5,13 +5,15 @@ use crate::{
     command::Cut,
     media::plan,
     settings::{OnSignalLoss, Output, OutputMode},
-    status::Intent,
+    status::{Intent, Showing},
     units::{Mode, Time},
 };
 use std::time::Duration;
 
 /// A push waits this long for a picture; then it begins with the slate.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// Viewers of an input that is locked see no card for longer than this without a fault that says why.
+const UNEXPLAINED: Duration = Duration::from_secs(3);
 /// Cards are made so long after power-on at the earliest: the first picture comes before them.
 const SETTLED: Duration = Duration::from_millis(1500);
 
@@ -24,6 +26,11 @@ pub(super) struct Show {
     pub mute: bool,
     /// The output mode of the program, from its begin to its end.
     pub program: Option<Mode>,
+    /// Whether the program has had a picture of the input.
+    pub pictured: bool,
+    /// What viewers see, and since when that is not the input.
+    pub showing: Option<Showing>,
+    pub hidden: Option<Time>,
     /// Since when something should be pushed.
     pub since: Option<Time>,
     /// Since when there is no picture although there should be.
@@ -33,6 +40,23 @@ pub(super) struct Show {
 }
 
 impl Show {
+    /// Viewers see something else than before.
+    pub fn see(&mut self, showing: Option<Showing>, now: Time) {
+        let hidden = matches!(showing, Some(Showing::Hold | Showing::Slate));
+        self.hidden = hidden.then(|| self.hidden.unwrap_or(now));
+        self.showing = showing;
+    }
+
+    /// Whether viewers do not get the input although the operator shows it, and for how long.
+    fn hidden(&self) -> Option<Time> {
+        self.hidden.filter(|_| self.cut == Cut::Live)
+    }
+
+    /// Whether that has been so for longer than building something anew takes.
+    pub fn unexplained(&self, now: Time) -> bool {
+        self.hidden().is_some_and(|since| now.since(since) >= UNEXPLAINED)
+    }
+
     /// When something follows from time passing.
     pub fn next_wake(&self, loss: OnSignalLoss) -> Option<Time> {
         let begin = self.since.filter(|_| self.program.is_none()).map(|since| since + PATIENCE);
@@ -46,8 +70,9 @@ impl Show {
 
 impl Control {
     /// The operator shows something else. Without a push it is kept for the next one.
-    pub(super) fn show(&mut self, cut: Cut, mute: bool) -> Vec<Effect> {
+    pub(super) fn show(&mut self, cut: Cut, mute: bool, now: Time) -> Vec<Effect> {
         (self.show.cut, self.show.mute) = (cut, mute);
+        self.show.hidden = self.show.hidden.map(|_| now);
         let mut effects = vec![Effect::SaveIntent(self.saved_intent())];
         if self.show.program.is_some() {
             effects.push(Effect::Cut { cut, mute });
@@ -61,6 +86,7 @@ impl Control {
             sources: self.chosen_sources.clone(),
             show: self.show.cut,
             mute: self.show.mute,
+            input: self.show.pictured.then(|| self.input.clone()),
         }
     }
 
@@ -97,7 +123,8 @@ impl Control {
             return;
         }
         let mode = self.output_mode();
-        let effect = self.stills.reconcile(&self.board, &self.running, mode, now, &mut self.next_id);
+        let program = self.show.program.is_some();
+        let effect = self.stills.reconcile(&self.board, &self.running, mode, program, now, &mut self.next_id);
         effects.extend(effect);
     }
 
@@ -108,7 +135,8 @@ impl Control {
 
     /// Ends the push when the picture was away for as long as the operator allows.
     pub(super) fn judge_loss(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let lost = self.pushing() && (self.wanted_signal().is_none() || self.video.given_up());
+        let seen = self.show.program.is_none() || self.show.hidden().is_none();
+        let lost = self.pushing() && (self.wanted_signal().is_none() || self.video.given_up() || !seen);
         self.show.lost = lost.then(|| self.show.lost.unwrap_or(now.time));
         if let (Some(since), OnSignalLoss::StopAfter(span)) = (self.show.lost, self.running.push.on_signal_loss)
             && now.time.since(since) >= span.duration()

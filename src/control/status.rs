@@ -98,21 +98,34 @@ impl Control {
             if signal.protected {
                 notices.push(fault::protected(&self.input));
             }
-            if signal.state == SignalState::Locked {
+            let locked = signal.state == SignalState::Locked;
+            let own_card = self.running.input.audio != "auto" && pushing;
+            if locked {
                 notices.extend(fault::video(self.video.failure(), self.video.given_up()));
+            }
+            if locked || own_card {
                 notices.extend(fault::sound(self.sound_failure(now), self.audio.given_up()));
             }
+            if locked && pushing && notices.is_empty() && self.show.unexplained(now) {
+                notices.push(fault::no_live_picture(&self.input));
+            }
+        }
+        if self.video.stuck(now) || self.audio.stuck(now) {
+            notices.push(fault::worker_stuck());
         }
         if pushing && self.show.cut == Cut::Live {
             let hdmi = self.board_input().is_some_and(|input| matches!(input.kind, InputKind::Hdmi(_)));
-            notices.extend(self.content.notices(&self.input, hdmi, now));
+            notices.extend(self.content.seen(&self.input, hdmi, now));
+        }
+        if pushing && self.show.cut != Cut::Test && !self.show.mute {
+            notices.extend(self.content.heard(now));
         }
         if let Some(started) = self.video.started() {
             if !started.missing.is_empty() {
                 notices.push(fault::software(&started.missing, &started.encoder));
             }
-            if self.video.skipped() > 0 {
-                notices.push(fault::fell_back(&started.encoder));
+            if !self.video.skipped().is_empty() {
+                notices.push(fault::fell_back(self.video.skipped(), &started.encoder));
             }
             if self.video.bitrate_fixed() {
                 notices.push(fault::bitrate_fixed(&started.encoder));

@@ -28,7 +28,7 @@ struct Slot {
     state: State,
     /// Encoders of the plan that could not make it: one that is on air may refuse a second stream.
     skipped: usize,
-    /// A card of this plan was made.
+    /// A card was made that can be shown: of this plan, or, while a program runs, of the one before.
     made: bool,
 }
 
@@ -44,10 +44,11 @@ enum State {
 }
 
 impl Slot {
-    fn want(&mut self, plan: StillPlan, now: Time) {
+    /// `program`: one runs, for whose mode there is a card already.
+    fn want(&mut self, plan: StillPlan, program: bool, now: Time) {
         let again = matches!(self.state, State::Failed { at, .. } if now.since(at) >= AGAIN);
         if self.plan.as_ref() != Some(&plan) {
-            *self = Self { plan: Some(plan), ..Self::default() };
+            *self = Self { plan: Some(plan), made: self.made && program, ..Self::default() };
         } else if again {
             self.state = State::Wanted;
         }
@@ -61,7 +62,7 @@ impl Slot {
         let encoders = plan.encoders[self.skipped..].to_vec();
         let plan = Box::new(StillPlan { encoders, ..plan.clone() });
         self.state = State::Making(id);
-        Some(Effect::MakeCard { id, cut, plan })
+        Some(Effect::MakeCard { id, cut, plan, keep: self.made })
     }
 
     fn hear(&mut self, id: CardId, result: Result<(), FailureKind>, now: Time) -> bool {
@@ -85,12 +86,13 @@ impl Slot {
 
 impl Stills {
     /// Has the cards made that `settings` need in this output mode, one after the other: an encoder may take one picture at
-    /// a time.
+    /// a time. `program` says whether one runs.
     pub fn reconcile(
         &mut self,
         board: &Board,
         settings: &Settings,
         mode: Mode,
+        program: bool,
         now: Time,
         next_id: &mut u64,
     ) -> Option<Effect> {
@@ -100,8 +102,8 @@ impl Stills {
         }
         let named = || Card::Name(settings.name.clone());
         let card = own.filter(|_| self.refused.is_none()).unwrap_or_else(named);
-        self.slate.want(plan::still(board, &settings.output, mode, card), now);
-        self.bars.want(plan::still(board, &settings.output, mode, Card::Bars), now);
+        self.slate.want(plan::still(board, &settings.output, mode, card), program, now);
+        self.bars.want(plan::still(board, &settings.output, mode, Card::Bars), program, now);
         if self.slate.busy() || self.bars.busy() {
             return None;
         }
@@ -155,6 +157,6 @@ impl Stills {
 
     /// There is no slate, because it could not be made.
     pub fn without_slate(&self) -> bool {
-        matches!(self.slate.state, State::Failed { .. })
+        matches!(self.slate.state, State::Failed { .. }) && !self.slate.made
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     command::{Answer, Command, Origin, Reason},
     media::{Failure, FailureKind, Flow, Look, Order, Plan, Started},
     settings::{Codec, Source},
-    status::{AcknowledgedBy, SignalState},
+    status::{AcknowledgedBy, Showing, SignalState},
     units::BitRate,
     uplink::Cause,
 };
@@ -18,7 +18,7 @@ mod pace;
 mod show;
 mod sources;
 
-fn encoder(element: &str, hardware: bool) -> Encoder {
+pub(super) fn encoder(element: &str, hardware: bool) -> Encoder {
     let property = |name: &str| (name.to_owned(), Through::Property);
     Encoder {
         element: element.into(),
@@ -308,8 +308,13 @@ fn a_changed_bitrate_goes_to_the_encoder_and_a_changed_mode_waits() {
 
 #[test]
 fn power_on_follows_the_policy() {
-    let saved =
-        Some(SavedIntent { intent: Intent::OnAir, sources: Some(vec!["Spare".into()]), show: Cut::Live, mute: false });
+    let saved = Some(SavedIntent {
+        intent: Intent::OnAir,
+        sources: Some(vec!["Spare".into()]),
+        show: Cut::Live,
+        mute: false,
+        input: None,
+    });
     for (policy, pushing) in [(PowerOn::Never, false), (PowerOn::Resume, true), (PowerOn::Always, true)] {
         let mut settings = settings();
         settings.push.at_power_on = policy;
@@ -350,6 +355,7 @@ enum Step {
     Command(Command),
     Settings(u64, bool),
     Network,
+    Showing(Showing),
     Pass(u64),
 }
 
@@ -365,6 +371,7 @@ fn step() -> impl Strategy<Value = Step> {
         Report::Level(vec![-3.0, -3.0]),
         Report::Failed(Failure { kind: FailureKind::Device, text: String::new() }),
         Report::Failed(Failure { kind: FailureKind::Encoder, text: String::new() }),
+        Report::Failed(Failure { kind: FailureKind::Format, text: String::new() }),
         Report::Started(Started { encoder: "x".into(), hardware: false, missing: Vec::new(), note: None }),
     ]);
     let delivery = prop::sample::select(vec![
@@ -394,6 +401,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => command.prop_map(Step::Command),
         1 => (1..5u64, any::<bool>()).prop_map(|(rate, at_once)| Step::Settings(rate, at_once)),
         1 => Just(Step::Network),
+        1 => prop::sample::select(vec![Showing::Live, Showing::Hold, Showing::Slate, Showing::Test]).prop_map(Step::Showing),
         3 => (0..4000u64).prop_map(Step::Pass),
     ]
 }
@@ -426,6 +434,8 @@ impl World {
                     prop_assert!(pushing || *order != Order::Encode, "no encoding without intent");
                 }
                 Effect::StopWorker { id } | Effect::KillWorker { id } => prop_assert!(self.workers.contains_key(id)),
+                // It hangs in a driver: whatever it still does, it is not live.
+                Effect::AbandonWorker { id } => prop_assert!(self.workers.remove(id).is_some()),
                 Effect::OpenUplink { id, .. } => {
                     prop_assert!(pushing, "no delivery without intent");
                     prop_assert!(self.seen.insert(id.0), "ids are never used twice");
@@ -481,6 +491,7 @@ proptest! {
                     Event::Settings { settings: Box::new(settings), at_once }
                 }
                 Step::Network => Event::NetworkChanged,
+                Step::Showing(showing) => Event::Showing(Some(showing)),
                 Step::Pass(ms) => {
                     now += ms;
                     Event::Tick

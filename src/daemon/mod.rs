@@ -2,6 +2,7 @@
 //! knows everybody.
 
 mod clock;
+mod files;
 mod perform;
 mod rates;
 mod settings;
@@ -21,7 +22,7 @@ use crate::{
     },
     network, notify, panel,
     program::{slate::Gop, timeline::Timeline},
-    settings::{Layers, OutputMode},
+    settings::{Changes, Layers, OutputMode},
     state::{ClockFloor, StateFolder},
     status::{Fault, NetworkStatus, Showing, Stats, Status},
     sys,
@@ -32,7 +33,13 @@ use crate::{
 use anyhow::Context as _;
 use bytes::Bytes;
 use perform::Delivery;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot, watch},
@@ -76,7 +83,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let (messages, mut message_queue) = mpsc::channel(256);
     let (asks, mut ask_queue) = mpsc::channel(16);
     let (done, mut done_queue) = mpsc::unbounded_channel();
-    let (mut daemon, status) = Daemon::new(start, events.clone(), messages, done);
+    let (mut daemon, status) = Daemon::new(start, events.clone(), messages, done).context("state")?;
     tokio::spawn(http::serve(listener, http::Interface { status, asks }));
     tokio::spawn({
         let events = events.clone();
@@ -100,6 +107,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
             Some(done) = done_queue.recv() => match done {
                 Done::Answer(request, answer) => daemon.answer(request, answer),
                 Done::Card(id, cut, made) => daemon.take_card(id, cut, made),
+                Done::Set(saved) => daemon.take_set(saved),
+                Done::Saved(fault) => daemon.note_saved(fault),
             },
             _ = terminate.recv() => daemon.shut_down(),
             _ = interrupt.recv() => daemon.shut_down(),
@@ -116,13 +125,20 @@ enum Done {
     Answer(RequestId, Answer),
     /// A card.
     Card(CardId, Cut, Result<Gop, media::Failure>),
+    /// The changes that were to be made first are on the disk, or are not.
+    Set(io::Result<()>),
+    /// State files cannot be written, or can again.
+    Saved(Option<Fault>),
 }
 
 struct Daemon {
     control: Control,
     layers: Layers,
     settings: Option<PathBuf>,
-    state: StateFolder,
+    state: Arc<StateFolder>,
+    files: files::Files,
+    /// Changes of settings, of which the first is being saved.
+    sets: VecDeque<(RequestId, Changes)>,
     floor: ClockFloor,
     trust: Arc<Trust>,
     dates: Dates,
@@ -172,7 +188,7 @@ impl Daemon {
         events: mpsc::UnboundedSender<Event>,
         messages: mpsc::Sender<Message>,
         done: mpsc::UnboundedSender<Done>,
-    ) -> (Self, watch::Receiver<Arc<Status>>) {
+    ) -> io::Result<(Self, watch::Receiver<Arc<Status>>)> {
         let now = sys::now();
         let Start { board, layers, settings, state, id, mut faults } = start;
         let (saved, fault) = state.load("intent.json");
@@ -185,6 +201,8 @@ impl Daemon {
             floor.time().map_or(Duration::ZERO, |time| Duration::from_secs(time.as_second().unsigned_abs())),
         ));
         let host = Host::new("/", state.path());
+        let state = Arc::new(state);
+        let files = files::Files::start(state.clone(), done.clone())?;
         let control = Control::new(board, layers.settings().clone(), id, saved, now);
         let empty = control.status(Now { time: now, wall: None }, None, Stats::default());
         let (status, shown) = watch::channel(Arc::new(empty));
@@ -193,6 +211,8 @@ impl Daemon {
             layers,
             settings,
             state,
+            files,
+            sets: VecDeque::new(),
             floor,
             trust,
             dates: Dates::default(),
@@ -228,7 +248,7 @@ impl Daemon {
         daemon.measure(now);
         daemon.find_faults();
         daemon.tell();
-        (daemon, shown)
+        Ok((daemon, shown))
     }
 
     fn handle(&mut self, event: Event) {
@@ -321,6 +341,7 @@ impl Daemon {
     }
 
     fn answer(&mut self, request: RequestId, answer: Answer) {
+        self.picture_requests.retain(|waiting| *waiting != request);
         if let Some(reply) = self.requests.remove(&request) {
             // Who asked may have hung up; the command was carried out all the same.
             let _ = reply.send(answer);
@@ -397,7 +418,8 @@ impl Daemon {
         let showing = self.timeline.as_ref().and_then(|timeline| timeline.showing(now));
         if showing != self.showing {
             self.showing = showing;
-            self.publish(self.now());
+            // Not at once: this may be in the midst of what control wants done.
+            let _ = self.events.send(Event::Showing(showing));
         }
     }
 
@@ -418,8 +440,8 @@ impl Daemon {
         self.figures.clock = Some(self.judge_clock(figures.clock, now));
         let wall = self.now().wall.filter(|_| self.figures.clock == Some("synchronised"));
         if let Some(wall) = wall.filter(|wall| self.floor.is_due(*wall)) {
-            let saved = self.floor.save(&self.state, wall);
-            self.note_saved(saved);
+            let saved = self.floor.note(wall);
+            self.files.keep(ClockFloor::FILE, saved);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::{
     media::{Card, Failure, Order, StillPlan, cards, supervisor},
     program::{slate::Gop, timeline::Timeline},
     settings::{self, Source},
+    state::versioned,
     sys,
     uplink::{MediaInfo, delivery, task},
 };
@@ -43,7 +44,11 @@ impl Daemon {
                     worker.kill();
                 }
             }
-            Effect::MakeCard { id, cut, plan } => self.make_card(id, cut, *plan),
+            Effect::AbandonWorker { id } => {
+                tracing::error!("{id:?} cannot be ended: it hangs in a driver");
+                self.workers.remove(&id);
+            }
+            Effect::MakeCard { id, cut, plan, keep } => self.make_card(id, cut, *plan, keep),
             Effect::UseCard { id } => self.use_card(id),
             Effect::RefreshCard => {
                 if let Some(timeline) = &mut self.timeline {
@@ -58,7 +63,8 @@ impl Daemon {
                 self.tick_timeline(sys::now());
             }
             Effect::EndProgram => {
-                (self.timeline, self.showing) = (None, None);
+                self.timeline = None;
+                self.note_showing(sys::now());
                 self.follow_mode();
             }
             Effect::OpenUplink { id, source, media } => self.open_uplink(id, *source, *media),
@@ -73,8 +79,7 @@ impl Daemon {
                 }
             }
             Effect::SaveIntent(intent) => {
-                let saved = self.state.save("intent.json", &intent);
-                self.note_saved(saved);
+                self.files.keep("intent.json", versioned(&intent));
             }
             Effect::KeepRate(rate) => self.keep_rate(rate),
             Effect::Answer { request, answer } => self.answer(request, answer),
@@ -94,9 +99,8 @@ impl Daemon {
     }
 
     /// Has a card made beside the loop; `take_card` gets it.
-    fn make_card(&mut self, id: CardId, cut: Cut, mut plan: StillPlan) {
-        if self.timeline.is_none() {
-            // Of another mode, or with another name: it must not be shown any more.
+    fn make_card(&mut self, id: CardId, cut: Cut, mut plan: StillPlan, keep: bool) {
+        if !keep {
             self.cards.remove(&cut);
         }
         if let Card::Picture(path) = &mut plan.card {
@@ -176,10 +180,7 @@ impl Daemon {
 
     fn perform_job(&mut self, request: RequestId, job: Job) {
         match job {
-            Job::Set(changes) => {
-                let answer = self.set(&changes);
-                self.answer(request, answer);
-            }
+            Job::Set(changes) => self.set(request, changes),
             Job::Settings => self.answer(request, Answer::Successful { result: self.layers.describe() }),
             Job::Preflight(source) => {
                 let (media, trust) = (self.control.media_info(), self.trust.clone());

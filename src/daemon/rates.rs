@@ -1,7 +1,7 @@
 //! What the networks that the box was in carried: the next push in one of them starts with that.
 
 use super::Daemon;
-use crate::{control::Event, network, status::Fault, units::BitRate};
+use crate::{control::Event, network, state::versioned, status::Fault, units::BitRate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -66,8 +66,7 @@ impl Daemon {
     /// Keeps what the present network carries.
     pub(super) fn keep_rate(&mut self, rate: BitRate) {
         if self.rates.note(rate) {
-            let saved = self.state.save(FILE, &self.rates.saved);
-            self.note_saved(saved);
+            self.files.keep(FILE, versioned(&self.rates.saved));
         }
     }
 }

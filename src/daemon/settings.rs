@@ -1,16 +1,16 @@
 //! Settings that change while the box runs, and what is found wrong with them.
 
-use super::Daemon;
+use super::{Daemon, Done};
 use crate::{
     command::{Answer, Reason},
-    control::Event,
+    control::{Event, RequestId},
     notify,
-    settings::{Changes, Layers, effects},
-    state::not_saved,
+    settings::{Changes, Layers, OVERRIDES, effects},
     status::{Fault, Severity},
     sys,
     uplink::delivery,
 };
+use std::io;
 
 impl Daemon {
     /// SIGHUP: reads the settings file again; a wrong one changes nothing.
@@ -80,31 +80,58 @@ impl Daemon {
         self.handle(Event::Told(faults));
     }
 
-    /// Changes settings, all or nothing: they are on the disk before they take effect.
-    pub(super) fn set(&mut self, changes: &Changes) -> Answer {
-        let (layers, keys) = match self.layers.change(changes) {
-            Ok(changed) => changed,
-            Err(answer) => return answer,
-        };
-        let saved = self.state.save_overrides(&layers);
-        if let Err(error) = &saved {
-            let text = format!("The change cannot be saved, nothing was changed: {error}");
-            self.note_saved(saved);
-            return Answer::failed(Reason::Internal, text);
+    /// Changes settings, all or nothing, one `set` after the other: they are on the disk before they take effect.
+    pub(super) fn set(&mut self, request: RequestId, changes: Changes) {
+        self.sets.push_back((request, changes));
+        if self.sets.len() == 1 {
+            self.save_next();
         }
-        self.note_saved(saved);
-        let result = effects(&keys, self.control.pushing());
-        self.layers = layers;
-        self.take_layers(false);
-        Answer::Successful { result }
+    }
+
+    fn save_next(&mut self) {
+        while let Some((request, changes)) = self.sets.front() {
+            match self.layers.change(changes) {
+                Ok((layers, _)) => {
+                    let (state, done, text) = (self.state.clone(), self.done.clone(), layers.overrides_text());
+                    tokio::task::spawn_blocking(move || {
+                        drop(done.send(Done::Set(state.replace(OVERRIDES, text.as_bytes()))));
+                    });
+                    return;
+                }
+                Err(answer) => {
+                    let request = *request;
+                    self.sets.pop_front();
+                    self.answer(request, answer);
+                }
+            }
+        }
+    }
+
+    /// The first of the changes is on the disk, or could not be written.
+    pub(super) fn take_set(&mut self, saved: io::Result<()>) {
+        let Some((request, changes)) = self.sets.pop_front() else { return };
+        // The file may have been read anew meanwhile.
+        let answer = match (saved, self.layers.change(&changes)) {
+            (Ok(()), Ok((layers, keys))) => {
+                let result = effects(&keys, self.control.pushing());
+                self.layers = layers;
+                self.take_layers(false);
+                Answer::Successful { result }
+            }
+            (Ok(()), Err(answer)) => answer,
+            (Err(error), _) => {
+                self.files.probe();
+                let text = format!("The change cannot be saved, nothing was changed: {error}");
+                Answer::failed(Reason::Internal, text)
+            }
+        };
+        self.answer(request, answer);
+        self.save_next();
     }
 
     /// Keeps a fault while the state folder cannot be written.
-    pub(super) fn note_saved(&mut self, saved: std::io::Result<()>) {
-        let faults: Vec<_> = saved.err().map(|error| not_saved(&error)).into_iter().collect();
-        if self.found.get("saved").map_or(0, Vec::len) != faults.len() {
-            self.found.insert("saved", faults);
-            self.tell();
-        }
+    pub(super) fn note_saved(&mut self, fault: Option<Fault>) {
+        self.found.insert("saved", fault.into_iter().collect());
+        self.tell();
     }
 }

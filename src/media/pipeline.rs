@@ -19,10 +19,7 @@ use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 use gstreamer_video::{self as gst_video, VideoFrameExt as _};
-use std::sync::{
-    Arc, Mutex, OnceLock,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A pipeline that runs.
 pub struct Pipeline {
@@ -30,7 +27,6 @@ pub struct Pipeline {
     pub bus: gst::Bus,
     link: Arc<Link>,
     air: gst::Element,
-    on_air: AtomicBool,
     gauge: Arc<Gauge>,
     preview: Arc<Preview>,
     video: Option<VideoEncoder>,
@@ -104,20 +100,20 @@ impl Pipeline {
 
     /// Starts to encode; the first picture is an IDR, as the encoder starts with it.
     pub fn encode(&self) {
-        self.on_air.store(true, Ordering::Relaxed);
+        self.gauge.begin();
         self.air.set_property("drop", false);
     }
 
     /// Makes the next picture an IDR.
     pub fn keyframe(&self) {
-        if let Some(video) = self.video.as_ref().filter(|_| self.on_air.load(Ordering::Relaxed)) {
+        if let Some(video) = self.video.as_ref().filter(|_| self.gauge.on_air()) {
             video.keyframe();
         }
     }
 
     /// Changes the bitrate, or reports that this encoder cannot while it runs.
     pub fn set_bitrate(&self, bitrate: BitRate) {
-        let running = self.on_air.load(Ordering::Relaxed);
+        let running = self.gauge.on_air();
         if !self.video.as_ref().is_some_and(|video| video.set_bitrate(bitrate, running)) {
             self.link.send(&Report::BitrateFixed);
         }
@@ -168,16 +164,14 @@ impl Parts {
         mut take: impl FnMut(&gst::Sample) + Send + 'static,
     ) -> Result<Pipeline, Failure> {
         let (gauge, preview) = (Arc::new(Gauge::new(sys::now())), Arc::new(Preview::default()));
-        let fed = gauge.clone();
-        self.encoder_pad()?.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-            fed.fed(sys::now());
-            gst::PadProbeReturn::Ok
-        });
         let encoded = gauge.clone();
         let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
-            // Before it is sent: while the daemon does not read, the encoder is not to blame.
-            encoded.encoded();
-            take(&sink.pull_sample().map_err(|_| gst::FlowError::Eos)?);
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            // Before it is sent: while the daemon does not read, the encoder is not to blame. Without a stamp it is not sent.
+            if sample.buffer().is_some_and(|buffer| buffer.pts().is_some()) {
+                encoded.encoded();
+            }
+            take(&sample);
             Ok(gst::FlowSuccess::Ok)
         });
         self.units.set_callbacks(callbacks.build());
@@ -195,7 +189,7 @@ impl Parts {
         let (link, air) = (link.clone(), self.air);
         // The pipeline itself is never freed: stopping a device can hang, and the process ends soon enough.
         std::mem::forget(self.pipeline);
-        Ok(Pipeline { bus, link, air, on_air: AtomicBool::new(false), gauge, preview, video })
+        Ok(Pipeline { bus, link, air, gauge, preview, video })
     }
 
     /// Looks at what is captured: that it comes, the first of it, and now and then one to show.

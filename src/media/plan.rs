@@ -37,9 +37,9 @@ fn follow(signal: Mode, limit: Mode) -> Mode {
     Mode::progressive((width & !1).max(2), (height & !1).max(2), rate)
 }
 
-/// The video pipeline for a locked `signal`; none while there is nothing to capture. The first `skip` encoders are left out.
-pub fn video(board: &Board, input: &Input, output: &Output, signal: &Signal, skip: usize) -> Option<VideoPlan> {
-    let encoders = encoders(board, output, skip);
+/// The video pipeline for a locked `signal`; none while there is nothing to capture. The encoders called `skipped` are left out.
+pub fn video(board: &Board, input: &Input, output: &Output, signal: &Signal, skipped: &[String]) -> Option<VideoPlan> {
+    let encoders = encoders(board, output, skipped);
     let source = match &input.kind {
         InputKind::Test => VideoSource::Test,
         InputKind::Hdmi(_) | InputKind::Camera(_) => VideoSource::V4l2 {
@@ -65,7 +65,7 @@ pub fn video(board: &Board, input: &Input, output: &Output, signal: &Signal, ski
 /// What makes `card` a GOP that fits between the pictures of [`video`] with that mode. It is sent for ever as it was encoded,
 /// whatever the link carries by then, so it gets what the rate control never goes below.
 pub fn still(board: &Board, output: &Output, mode: Mode, card: Card) -> StillPlan {
-    let encoders = encoders(board, output, 0);
+    let encoders = encoders(board, output, &[]);
     StillPlan {
         card,
         mode,
@@ -77,8 +77,9 @@ pub fn still(board: &Board, output: &Output, mode: Mode, card: Card) -> StillPla
     }
 }
 
-fn encoders(board: &Board, output: &Output, skip: usize) -> Vec<Encoder> {
-    board.encoders.iter().filter(|encoder| encoder.codec == output.codec).skip(skip).cloned().collect()
+fn encoders(board: &Board, output: &Output, skipped: &[String]) -> Vec<Encoder> {
+    let fits = |encoder: &&Encoder| encoder.codec == output.codec && !skipped.contains(&encoder.element);
+    board.encoders.iter().filter(fits).cloned().collect()
 }
 
 /// `wanted`, but not below what the encoder survives.
@@ -120,7 +121,7 @@ mod tests {
         let output = Output::default();
         let state = crate::status::SignalState::Locked;
         let signal = Signal { state, node: None, mode: None, format: None, protected: false };
-        let live = video(&board, &board.inputs[0], &output, &signal, 0).expect("a plan");
+        let live = video(&board, &board.inputs[0], &output, &signal, &[]).expect("a plan");
         let card = still(&board, &output, live.mode, Card::Bars);
         assert_eq!(
             (card.keyframe_interval, card.latency, card.codec),

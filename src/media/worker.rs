@@ -71,11 +71,14 @@ fn start(plan: &Plan, link: &Arc<Link>) -> Result<Pipeline, Failure> {
     match plan {
         Plan::Video(plan) => Pipeline::video(plan, link),
         Plan::Audio(plan) => Pipeline::audio(plan, link),
-        // It takes no orders, and when the daemon goes it ends with its next report.
-        Plan::Still(plan) => Err(match still::encode(plan, link) {
-            Ok(()) => sys::exit_now(0),
-            Err(failure) => failure,
-        }),
+        // It is made beside live pictures, which come first. It takes no orders, and when the daemon goes it ends with its next report.
+        Plan::Still(plan) => {
+            let _ = rustix::process::nice(19);
+            Err(match still::encode(plan, link) {
+                Ok(()) => sys::exit_now(0),
+                Err(failure) => failure,
+            })
+        }
     }
 }
 

@@ -3,7 +3,11 @@
 use super::Cause;
 use crate::{clock::Dated, sys};
 use rustls::{
-    CertificateError, ClientConfig, RootCertStore,
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     pki_types::{CertificateDer, ServerName, UnixTime},
     time_provider::TimeProvider,
 };
@@ -27,6 +31,8 @@ const BUFFER: usize = 16 * 1024;
 pub struct Trust {
     /// None where nobody can be trusted, as on a system without authorities.
     config: Option<Arc<ClientConfig>>,
+    /// The same for questions about the date.
+    dates: Option<Arc<ClientConfig>>,
     clock: Arc<Clock>,
 }
 
@@ -52,10 +58,24 @@ impl Trust {
         let build = Duration::from_secs(BUILD_TIME.parse().unwrap_or(0));
         let clock = Arc::new(Clock { floor: saved.max(build), learnt: AtomicU64::new(0) });
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_details(provider, clock.clone())
-            .with_safe_default_protocol_versions()
-            .map(|builder| Arc::new(builder.with_root_certificates(roots).with_no_client_auth()));
-        Self { config: config.ok().filter(|_| !empty), clock }
+        let builder = || {
+            let builder = ClientConfig::builder_with_details(provider.clone(), clock.clone());
+            builder.with_safe_default_protocol_versions().ok().filter(|_| !empty)
+        };
+        let roots = Arc::new(roots);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build().ok();
+        let lenient = builder().zip(verifier).map(|(builder, verifier)| {
+            let verifier = Arc::new(FromItsFirstDay(verifier));
+            Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+        });
+        let config = builder().map(|builder| Arc::new(builder.with_root_certificates(roots).with_no_client_auth()));
+        Self { config, dates: lenient, clock }
+    }
+
+    /// The same for asking what time it is: a certificate that is not valid yet is judged as of its first day, since it is the
+    /// box's calendar that is behind. Name, authority and signature are checked as always.
+    pub fn for_dates(&self) -> Self {
+        Self { config: self.dates.clone(), dates: None, clock: self.clock.clone() }
     }
 
     /// From now on certificates are judged by `dated` and no more by the system's clock, or by that again.
@@ -80,6 +100,56 @@ impl Trust {
         let connector = TlsConnector::from(config);
         let connected = connector.connect_with(name, tcp, |tls| tls.set_buffer_limit(Some(BUFFER))).await;
         connected.map_err(|error| cause(&error))
+    }
+}
+
+/// Judges a certificate whose time has not come yet as if it had.
+#[derive(Debug)]
+struct FromItsFirstDay(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for FromItsFirstDay {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let judge = |at| self.0.verify_server_cert(certificate, intermediates, name, ocsp, at);
+        let mut verdict = judge(now);
+        // Once for each certificate of a usual chain.
+        for _ in 0..4 {
+            match verdict {
+                Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
+                    verdict = judge(not_before.max(now));
+                }
+                _ => break,
+            }
+        }
+        verdict
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
     }
 }
 

@@ -1,11 +1,10 @@
 use super::*;
 use crate::{
+    control::tests::encoder,
     media::{AudioPlan, AudioSource},
     settings::{Codec, Latency},
     units::BitRate,
 };
-
-const ENCODERS: usize = 2;
 
 fn at(ms: u64) -> Time {
     Time::from_millis(ms)
@@ -17,7 +16,7 @@ fn camera(mode: &str) -> Plan {
         source: VideoSource::V4l2 { device: "/dev/video0".into(), format: None, mode, hdmi: false },
         mode,
         codec: Codec::H264,
-        encoders: Vec::new(),
+        encoders: vec![encoder("x", true), encoder("y", false)],
         converter: None,
         bitrate: BitRate::new(1_000_000),
         keyframe_interval: 60,
@@ -69,7 +68,7 @@ impl Bench {
     }
 
     fn exits(&mut self, ms: u64) -> Vec<Effect> {
-        assert!(self.lane.exited(self.id(), ENCODERS, at(ms)));
+        assert!(self.lane.exited(self.id(), at(ms)));
         self.go(ms)
     }
 
@@ -113,7 +112,7 @@ fn a_box_that_is_too_busy_is_not_made_busier() {
         bench.start(now);
         assert_eq!(bench.flows(now + 10_000, patience * 1000 - 1, 0), [], "{patience} s");
         assert_eq!(bench.flows(now + 10_250, patience * 1000, 0), bench.stops(), "{patience} s");
-        let _ = bench.lane.exited(bench.id(), ENCODERS, at(now + 10_300));
+        let _ = bench.lane.exited(bench.id(), at(now + 10_300));
         now += 11_000;
     }
     bench.start(now);
@@ -149,10 +148,71 @@ fn an_encoder_that_gives_nothing_is_built_anew_then_left_out() {
         assert_eq!(bench.flows(now + 1000, 30, 999), []);
         assert_eq!(bench.flows(now + 1250, 30, 1000), bench.stops());
         assert_eq!(bench.lane.failure(), Some(FailureKind::EncoderStalled));
-        let _ = bench.lane.exited(bench.id(), ENCODERS, at(now + 1300));
-        assert_eq!(bench.lane.skipped(), usize::from(crash == CRASHES), "the next one after five");
+        let _ = bench.lane.exited(bench.id(), at(now + 1300));
+        let skipped: &[String] = if crash == CRASHES { &["x".into()] } else { &[] };
+        assert_eq!(bench.lane.skipped(), skipped, "the next one after five");
         now += 5000;
     }
+}
+
+#[test]
+fn a_format_that_cannot_be_used_costs_no_encoder() {
+    let mut bench = Bench::new(camera("720p30"));
+    let mut now = 0;
+    for _ in 1..=CRASHES {
+        bench.start(now);
+        let failed = Failure { kind: FailureKind::Format, text: String::new() };
+        bench.lane.hear(bench.id(), &Report::Failed(failed), at(now + 100));
+        let _ = bench.lane.exited(bench.id(), at(now + 200));
+        now += 5000;
+    }
+    assert!(bench.lane.given_up() && bench.lane.skipped().is_empty());
+}
+
+#[test]
+fn an_encoder_is_left_out_only_for_one_that_is_there() {
+    let mut bench = Bench::new(camera("720p30"));
+    let mut now = 0;
+    for _ in 1..=CRASHES {
+        bench.go(now);
+        let started = Started { encoder: "y".into(), hardware: false, missing: vec!["x".into()], note: None };
+        bench.says(now + 50, &Report::Started(started));
+        let _ = bench.lane.exited(bench.id(), at(now + 1000));
+        now += 5000;
+    }
+    assert!(bench.lane.given_up() && bench.lane.skipped().is_empty());
+}
+
+#[test]
+fn one_that_crashes_each_six_seconds_is_told_and_its_encoder_left_out() {
+    let mut bench = Bench::new(camera("720p30"));
+    for crash in 0..u64::from(CRASHES) {
+        bench.start(crash * 10_000);
+        bench.flows(crash * 10_000 + 6000, 10, 0);
+        let _ = bench.lane.exited(bench.id(), at(crash * 10_000 + 6100));
+    }
+    assert_eq!(bench.lane.skipped(), ["x"]);
+}
+
+/// In uninterruptible sleep, in a driver, not even SIGKILL ends a process.
+#[test]
+fn one_that_cannot_be_ended_is_told_and_then_gone_on_without() {
+    let mut bench = Bench::new(camera("720p30"));
+    bench.start(0);
+    bench.flows(6000, 10, 0);
+    let old = bench.id();
+    assert_eq!(bench.go(7400), [Effect::KillWorker { id: old }]);
+    assert_eq!((bench.go(10_399), bench.lane.stuck(at(10_399))), (vec![], false));
+    assert!(bench.lane.stuck(at(10_400)));
+    assert_eq!(bench.lane.next_wake(), Some(at(17_400)));
+    let effects = bench.go(17_400);
+    assert_eq!(effects[0], Effect::AbandonWorker { id: old });
+    assert!(starts(&effects[1..]), "{effects:?}");
+    assert!(bench.lane.stuck(at(17_500)) && !bench.lane.exited(old, at(18_000)));
+    let started = Started { encoder: "x".into(), hardware: false, missing: Vec::new(), note: None };
+    bench.says(18_000, &Report::Started(started));
+    bench.flows(23_000, 10, 0);
+    assert!(!bench.lane.stuck(at(23_000)), "another one runs well");
 }
 
 #[test]

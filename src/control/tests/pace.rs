@@ -144,3 +144,68 @@ fn an_encoder_that_keeps_its_bitrate_is_started_anew_at_most_each_ten_seconds() 
     assert!((2..=3).contains(&stops.len()), "{stops:?}");
     assert!(stops.windows(2).all(|pair| pair[1] - pair[0] >= 10_000), "{stops:?}");
 }
+
+/// What the primary carried when it failed says nothing about the others.
+#[test]
+fn while_the_primary_is_away_the_rate_follows_who_is_on_air() {
+    let mut both = settings();
+    both.push.sources = vec!["Main".into(), "Spare".into()];
+    for follows in [RateFollows::Primary, RateFollows::Slowest] {
+        both.push.rate_follows = follows;
+        let mut control = Control::new(board(), both.clone(), "fc-00000000".into(), None, Time::ZERO);
+        control.handle(locked("hdmi"), at(0));
+        let ids = opened(&control.handle(command(1, Command::Start { sources: None }), at(10)));
+        let (main, second) = (ids[0].0, ids[1].0);
+        for id in [main, second] {
+            control.handle(publishing(id), at(100));
+        }
+        for tenth in 0..20 {
+            control.handle(full(main, 700_000, 0), at(200 + tenth * 100));
+            control.handle(acknowledged(main, 1000 + tenth), at(200 + tenth * 100));
+            control.handle(full(second, 3_000_000, 0), at(200 + tenth * 100));
+            control.handle(acknowledged(second, 1000 + tenth), at(200 + tenth * 100));
+        }
+        assert!(shown(&control, 2200) < 700_000, "{follows:?}");
+        let failed = uplink::Report::Failed { cause: Cause::Refused, retry_in: Duration::from_secs(600) };
+        control.handle(uplink(main, failed), at(2300));
+        for tenth in 0..20 {
+            control.handle(full(second, 3_000_000, 0), at(2400 + tenth * 100));
+            control.handle(acknowledged(second, 2000 + tenth), at(2400 + tenth * 100));
+        }
+        assert!((2_000_000..3_000_000).contains(&shown(&control, 4400)), "{follows:?}: {}", shown(&control, 4400));
+    }
+}
+
+#[test]
+fn the_second_push_of_a_run_begins_with_what_the_first_learnt() {
+    let (mut control, video, id) = on_air();
+    control.handle(publishing(id), at(1000));
+    for tenth in 0..400 {
+        tenth_of_a_second(&mut control, id, video, 1_200_000, 1100 + tenth * 100);
+    }
+    control.handle(command(2, Command::Stop { confirm: true }), at(42_000));
+    control.handle(uplink(id, uplink::Report::Closed), at(42_100));
+    let (_, plan) = workers(&control.handle(Event::WorkerExited { id: video }, at(42_100)))[0].clone();
+    assert!(matches!(plan, Plan::Video(plan) if (700_000..1_200_000).contains(&plan.bitrate.bits())));
+}
+
+/// The route has moved and the old connection stays where it was: what it carries is not the new network's.
+#[test]
+fn a_connection_of_the_network_before_keeps_its_rate_and_teaches_nothing() {
+    let (mut control, video, id) = on_air();
+    control.handle(publishing(id), at(1000));
+    for tenth in 0..50 {
+        tenth_of_a_second(&mut control, id, video, 800_000, 1100 + tenth * 100);
+    }
+    let before = shown(&control, 6100);
+    control.handle(Event::KnownRate(Some(BitRate::new(3_000_000))), at(6150));
+    assert_eq!(shown(&control, 6150), before);
+    let mut kept = false;
+    for tenth in 0..400 {
+        let effects = tenth_of_a_second(&mut control, id, video, 800_000, 6200 + tenth * 100);
+        kept |= effects.iter().any(|effect| matches!(effect, Effect::KeepRate(_)));
+    }
+    assert!(!kept && shown(&control, 46_200) < 800_000);
+    control.handle(publishing(id), at(46_300));
+    assert_eq!(shown(&control, 46_300), 3_000_000, "the next connection is made in the new one");
+}

@@ -9,7 +9,7 @@ use crate::{
 
 fn cards(effects: &[Effect]) -> Vec<(CardId, Cut, StillPlan)> {
     let made = effects.iter().filter_map(|effect| match effect {
-        Effect::MakeCard { id, cut, plan } => Some((*id, *cut, (**plan).clone())),
+        Effect::MakeCard { id, cut, plan, .. } => Some((*id, *cut, (**plan).clone())),
         _ => None,
     });
     made.collect()
@@ -242,4 +242,172 @@ fn what_the_operator_shows_outlives_the_daemon_and_not_the_push() {
     let effects = control.handle(command(5, Command::Start { sources: None }), at(3100));
     assert!(!effects.contains(&Effect::Cut { cut: Cut::Slate, mute: true }), "{effects:?}");
     assert_eq!(control.show.cut, Cut::Live);
+}
+
+fn showing(what: crate::status::Showing) -> Event {
+    Event::Showing(Some(what))
+}
+
+fn begun(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::BeginProgram { .. }))
+}
+
+/// A camera that comes some seconds after GO is used, as nobody has seen another input yet.
+#[test]
+fn a_push_that_began_without_a_picture_takes_the_first_input_that_locks() {
+    let mut control = core();
+    make_cards(&mut control, 1500);
+    control.handle(command(1, Command::Start { sources: None }), at(2000));
+    assert!(begun(&control.handle(Event::Tick, at(5000))));
+    let effects = control.handle(locked("camera"), at(9000));
+    assert!(!workers(&effects).is_empty(), "{effects:?}");
+    assert_eq!(control.status(at(9000), None, crate::status::Stats::default()).input.device, "camera");
+    control.handle(locked("hdmi"), at(10_000));
+    control.handle(signal("camera", SignalState::NoDevice), at(11_000));
+    assert_eq!(control.input, "camera", "what viewers have seen is left by the operator only");
+}
+
+#[test]
+fn after_a_restart_on_air_the_input_that_viewers_saw_is_waited_for() {
+    let saved = SavedIntent {
+        intent: Intent::OnAir,
+        sources: None,
+        show: Cut::Live,
+        mute: false,
+        input: Some("camera".into()),
+    };
+    let again = || Control::new(board(), settings(), "fc-00000000".into(), Some(saved.clone()), Time::ZERO);
+    let mut control = again();
+    assert!(workers(&control.handle(locked("hdmi"), at(100))).is_empty());
+    assert!(begun(&control.handle(locked("camera"), at(2900))));
+    assert_eq!(control.input, "camera");
+    let mut control = again();
+    control.handle(locked("hdmi"), at(100));
+    assert!(begun(&control.handle(Event::Tick, at(3000))), "but not for ever");
+    assert_eq!(control.input, "hdmi");
+    let gone = SavedIntent { input: Some("no more".into()), ..saved };
+    let control = Control::new(board(), settings(), "fc-00000000".into(), Some(gone), Time::ZERO);
+    assert_eq!(control.input, "hdmi");
+}
+
+/// The receiver is locked and gives nothing, or the encoder hangs: viewers see no input all the same.
+#[test]
+fn a_picture_that_does_not_get_to_viewers_is_lost_and_told() {
+    use crate::status::Showing::{Live, Slate};
+    let mut settings = settings();
+    settings.push.on_signal_loss = OnSignalLoss::StopAfter(Span::from_millis(60_000));
+    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+    make_cards(&mut control, 1500);
+    control.handle(locked("hdmi"), at(1600));
+    control.handle(command(1, Command::Start { sources: None }), at(2000));
+    control.handle(showing(Live), at(2100));
+    control.handle(showing(Slate), at(10_000));
+    assert!(!codes(&control, 12_999).contains(&"no-live-picture"));
+    control.handle(Event::Tick, at(13_000));
+    assert!(codes(&control, 13_000).contains(&"no-live-picture"));
+    control.handle(showing(Live), at(14_000));
+    assert!(!codes(&control, 14_000).contains(&"no-live-picture"));
+    control.handle(command(2, Command::Show { what: Cut::Slate, mute: None }), at(15_000));
+    control.handle(showing(Slate), at(15_100));
+    control.handle(Event::Tick, at(80_000));
+    assert!(control.pushing() && !codes(&control, 80_000).contains(&"no-live-picture"), "it is the operator's");
+    control.handle(command(3, Command::Show { what: Cut::Live, mute: None }), at(81_000));
+    control.handle(Event::Tick, at(140_999));
+    assert!(control.pushing());
+    control.handle(Event::Tick, at(141_000));
+    assert!(!control.pushing());
+}
+
+#[test]
+fn a_reload_changes_the_mode_on_air_only_if_the_mode_was_changed() {
+    let mut settings = settings();
+    settings.output.mode = OutputMode::Follow;
+    let mut control = Control::new(board(), settings.clone(), "fc-00000000".into(), None, Time::ZERO);
+    control.handle(locked("hdmi"), at(0));
+    control.handle(command(1, Command::Start { sources: None }), at(10));
+    let before = control.output_mode();
+    let other = Signal {
+        state: SignalState::Locked,
+        node: None,
+        mode: "1920x1080i50".parse().ok(),
+        format: None,
+        protected: false,
+    };
+    control.handle(Event::Signal { input: "hdmi".into(), signal: other }, at(1000));
+    settings.sources.push(source("Another"));
+    control.handle(Event::Settings { settings: Box::new(settings.clone()), at_once: true }, at(2000));
+    assert_eq!(control.output_mode(), before);
+    settings.output.mode = OutputMode::Fixed("640x360p25".parse().expect("a mode"));
+    control.handle(Event::Settings { settings: Box::new(settings), at_once: true }, at(3000));
+    assert_eq!(control.output_mode().to_string(), "640x360p25");
+}
+
+/// The streams of the push before are still being ended.
+#[test]
+fn a_push_that_follows_at_once_is_a_new_program() {
+    let (mut control, ..) = on_air();
+    make_cards(&mut control, 1500);
+    control.handle(command(2, Command::Show { what: Cut::Slate, mute: Some(true) }), at(2000));
+    control.handle(command(3, Command::Stop { confirm: true }), at(3000));
+    let effects = control.handle(command(4, Command::Start { sources: None }), at(3100));
+    let end = effects.iter().position(|effect| *effect == Effect::EndProgram).expect("ended");
+    let begin = effects.iter().position(|effect| matches!(effect, Effect::BeginProgram { .. })).expect("begun");
+    let cut = effects.iter().position(|effect| *effect == Effect::Cut { cut: Cut::Live, mute: false }).expect("cut");
+    assert!(end < begin && begin < cut, "{effects:?}");
+}
+
+#[test]
+fn a_card_stays_until_the_next_one_is_made() {
+    let (mut control, ..) = on_air();
+    make_cards(&mut control, 1500);
+    let mut changed = settings();
+    changed.output.bitrate_min = crate::units::BitRate::new(700_000);
+    let effects = control.handle(Event::Settings { settings: Box::new(changed), at_once: false }, at(2000));
+    assert!(matches!(effects[..], [.., Effect::MakeCard { cut: Cut::Slate, keep: true, .. }]), "{effects:?}");
+    let show = control.handle(command(2, Command::Show { what: Cut::Slate, mute: None }), at(2100));
+    assert!(show.contains(&Effect::Cut { cut: Cut::Slate, mute: false }), "{show:?}");
+    let id = cards(&effects)[0].0;
+    let effects = control.handle(Event::Card { id, result: Err(FailureKind::NoEncoder) }, at(2200));
+    assert!(!codes(&control, 2200).contains(&"no-slate"), "there is the old one: {effects:?}");
+}
+
+#[test]
+fn failures_are_forgiven_when_the_camera_sends_another_format() {
+    let mut control = core();
+    let mode = |mode: &str| Signal {
+        state: SignalState::Locked,
+        node: Some("/dev/video0".into()),
+        mode: mode.parse().ok(),
+        format: None,
+        protected: false,
+    };
+    let mut now = 0;
+    let mut effects = control.handle(Event::Signal { input: "hdmi".into(), signal: mode("1080p60") }, at(now));
+    while let Some((id, _)) = workers(&effects).into_iter().find(|(_, plan)| matches!(plan, Plan::Video(_))) {
+        let failed = Failure { kind: FailureKind::Format, text: String::new() };
+        control.handle(Event::Worker { id, report: Report::Failed(failed) }, at(now));
+        effects = control.handle(Event::WorkerExited { id }, at(now + 10));
+        now += 5000;
+        effects.extend(control.handle(Event::Tick, at(now)));
+        if now > 20_000 {
+            break;
+        }
+    }
+    assert!(control.video.given_up());
+    control.handle(Event::Signal { input: "hdmi".into(), signal: mode("720p50") }, at(now + 100));
+    assert!(!control.video.given_up() && control.video.live().is_some());
+}
+
+#[test]
+fn sound_of_a_card_of_its_own_is_told_while_there_is_no_picture() {
+    let mut settings = settings();
+    settings.input.audio = "usb".into();
+    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+    make_cards(&mut control, 1500);
+    control.handle(signal("hdmi", SignalState::NoCable), at(1600));
+    control.handle(command(1, Command::Start { sources: None }), at(2000));
+    control.handle(Event::Tick, at(5000));
+    control.handle(Event::Cards(BTreeSet::new()), at(6000));
+    control.handle(Event::Tick, at(12_000));
+    assert!(codes(&control, 12_000).contains(&"no-sound"), "{:?}", codes(&control, 12_000));
 }

@@ -23,8 +23,9 @@ fn lost(id: UplinkId) -> Event {
 
 fn faults(control: &Control, now: u64) -> Vec<(&'static str, crate::status::Severity)> {
     let status = control.status(at(now), None, crate::status::Stats::default());
-    // The workers of these tests say nothing, which is a fault of its own.
-    let told = status.faults.iter().filter(|fault| !fault.code.ends_with("worker-wedged"));
+    // The workers of these tests say nothing and never end, which are faults of their own.
+    let own = |code: &str| code.ends_with("worker-wedged") || code == "worker-stuck";
+    let told = status.faults.iter().filter(|fault| !own(fault.code));
     told.map(|fault| (fault.code, fault.severity)).collect()
 }
 
@@ -139,4 +140,33 @@ fn the_backup_made_primary_changes_places_with_it() {
     let [Effect::Perform { job: Job::Set(changes), .. }] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(changes.0["push.sources"], serde_json::json!(["Spare", "Third"]));
     assert_eq!(changes.0["push.backup"], "Main");
+}
+
+#[test]
+fn one_of_several_is_released_only_when_what_takes_its_place_is_on_air() {
+    let (mut control, open) = started(with(&["Main", "Spare"], None));
+    let (main, spare) = (open[0].0, open[1].0);
+    control.handle(acknowledged(main, 10), at(500));
+    control.handle(acknowledged(spare, 10), at(500));
+    let mut changed = with(&["Third", "Spare"], None);
+    changed.sources.push(source("Third"));
+    let effects = control.handle(Event::Settings { settings: Box::new(changed), at_once: false }, at(1000));
+    let third = opened(&effects)[0].0;
+    assert!(!effects.contains(&Effect::CloseUplink { id: main }), "the other one is no stand-in");
+    control.handle(acknowledged(spare, 20), at(1500));
+    let effects = control.handle(acknowledged(third, 10), at(2000));
+    assert!(effects.contains(&Effect::CloseUplink { id: main }));
+}
+
+#[test]
+fn one_that_is_not_wanted_is_released_at_last_when_its_successor_fails() {
+    let (mut control, open) = started(with(&["Main", "Spare"], None));
+    let (main, spare) = (open[0].0, open[1].0);
+    control.handle(acknowledged(spare, 10), at(500));
+    let mut changed = with(&["Third", "Spare"], None);
+    changed.sources.push(source("Third"));
+    control.handle(Event::Settings { settings: Box::new(changed), at_once: false }, at(1000));
+    let closed = |effects: &[Effect]| effects.contains(&Effect::CloseUplink { id: main });
+    assert!(!closed(&control.handle(acknowledged(spare, 20), at(10_900))));
+    assert!(closed(&control.handle(acknowledged(spare, 30), at(11_000))));
 }

@@ -1,0 +1,169 @@
+//! State files, written beside the loop: a slow card takes seconds, and media does not wait for it. What cannot be written
+//! is tried until it can, and is a fault until then.
+
+use super::Done;
+use crate::{
+    state::{StateFolder, not_saved},
+    status::Fault,
+};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What could not be written is tried again so often.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long the end of the process waits for the disk.
+const LAST: Duration = Duration::from_secs(2);
+/// A file that is written to see whether the disk takes anything.
+const PROBE: &str = ".probe";
+
+/// The thread that writes.
+#[derive(Debug)]
+pub(super) struct Files {
+    wanted: Option<Sender<(&'static str, Vec<u8>)>>,
+    ended: Receiver<()>,
+}
+
+impl Files {
+    /// Writes into `state`; `done` hears when that begins to fail, and when all of it is written again.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(super) fn start(state: Arc<StateFolder>, done: UnboundedSender<Done>) -> io::Result<Self> {
+        let (wanted, queue) = channel();
+        let (end, ended) = channel::<()>();
+        thread::Builder::new().name("state".into()).spawn(move || {
+            let replace = |name: &str, bytes: &[u8]| {
+                state.replace(name, bytes)?;
+                if name == PROBE { fs::remove_file(state.path().join(PROBE)) } else { Ok(()) }
+            };
+            write(&queue, replace, |fault| drop(done.send(Done::Saved(fault))));
+            drop(end);
+        })?;
+        let files = Self { wanted: Some(wanted), ended };
+        // Permissions do not tell of a full or read-only disk; trying does.
+        files.probe();
+        Ok(files)
+    }
+
+    /// Puts `bytes` in the place of the state file `name`, soon.
+    pub(super) fn keep(&self, name: &'static str, bytes: io::Result<Vec<u8>>) {
+        match bytes {
+            Ok(bytes) => drop(self.wanted.as_ref().map(|wanted| wanted.send((name, bytes)))),
+            Err(error) => tracing::error!(name, %error, "a state file cannot be put into words"),
+        }
+    }
+
+    /// Finds out whether the disk takes anything, and tells.
+    pub(super) fn probe(&self) {
+        self.keep(PROBE, Ok(Vec::new()));
+    }
+}
+
+impl Drop for Files {
+    /// Waits a moment for what is still to be written.
+    fn drop(&mut self) {
+        self.wanted = None;
+        let _ = self.ended.recv_timeout(LAST);
+    }
+}
+
+/// Writes what comes through `queue` until nobody can send any more, and tells when that fails or works again.
+fn write(
+    queue: &Receiver<(&'static str, Vec<u8>)>,
+    mut replace: impl FnMut(&str, &[u8]) -> io::Result<()>,
+    mut tell: impl FnMut(Option<Fault>),
+) {
+    let mut unsaved: BTreeMap<&'static str, Vec<u8>> = BTreeMap::new();
+    let mut told: Option<Fault> = None;
+    loop {
+        let next = match unsaved.is_empty() {
+            true => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => queue.recv_timeout(RETRY),
+        };
+        let last = matches!(next, Err(RecvTimeoutError::Disconnected));
+        unsaved.extend(next);
+        // Only the newest of each file counts.
+        unsaved.extend(queue.try_iter());
+        let mut failed = None;
+        unsaved.retain(|name, bytes| match replace(name, bytes) {
+            Ok(()) => false,
+            Err(error) => {
+                failed = Some(not_saved(&error));
+                true
+            }
+        });
+        if failed != told {
+            told.clone_from(&failed);
+            tell(failed);
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Mutex, MutexGuard};
+
+    #[derive(Debug, Default)]
+    struct Disk {
+        full: bool,
+        written: Vec<(String, Vec<u8>)>,
+        told: Vec<Option<String>>,
+    }
+
+    fn wait(disk: &Mutex<Disk>, until: impl Fn(&Disk) -> bool) -> MutexGuard<'_, Disk> {
+        for _ in 0..1000 {
+            let disk = disk.lock().expect("a disk");
+            if until(&disk) {
+                return disk;
+            }
+            drop(disk);
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{disk:?}");
+    }
+
+    #[test]
+    fn what_a_full_disk_did_not_take_is_written_when_it_does() {
+        let disk = Arc::new(Mutex::new(Disk { full: true, ..Disk::default() }));
+        let (sender, queue) = channel();
+        let (one, other) = (disk.clone(), disk.clone());
+        let replace = move |name: &str, bytes: &[u8]| {
+            let mut disk = one.lock().expect("a disk");
+            if disk.full {
+                return Err(rustix::io::Errno::NOSPC.into());
+            }
+            disk.written.push((name.into(), bytes.into()));
+            Ok(())
+        };
+        let tell = move |fault: Option<Fault>| {
+            other.lock().expect("a disk").told.push(fault.map(|fault| fault.code.to_owned()));
+        };
+        let writer = thread::spawn(move || write(&queue, replace, tell));
+        sender.send(("intent.json", b"old".to_vec())).expect("sent");
+        drop(wait(&disk, |disk| disk.told.len() == 1));
+        sender.send(("intent.json", b"new".to_vec())).expect("sent");
+        disk.lock().expect("a disk").full = false;
+        sender.send(("time.json", b"now".to_vec())).expect("sent");
+        let held = wait(&disk, |disk| disk.told.len() == 2);
+        assert_eq!(held.told, [Some("state-not-saved".to_owned()), None]);
+        assert_eq!(held.written, [("intent.json".into(), b"new".to_vec()), ("time.json".into(), b"now".to_vec())]);
+        drop(held);
+        sender.send(("time.json", b"later".to_vec())).expect("sent");
+        drop(sender);
+        writer.join().expect("ended");
+        assert_eq!(disk.lock().expect("a disk").written.len(), 3, "what was asked for last is written before the end");
+    }
+}
