@@ -61,6 +61,23 @@ pub enum Command {
     },
     /// One JPEG of the input.
     Preview,
+    /// Show for 30 s which box this is: its display flashes, its lamps blink.
+    Identify,
+    /// Switch the panel's buttons off or on.
+    LockPanel {
+        /// Off.
+        locked: bool,
+    },
+    /// End everything properly and start anew; the intent stays, so a push goes on after some seconds.
+    Restart {
+        /// Needed while pushing.
+        confirm: bool,
+    },
+    /// Forget what was changed on this box, and restart. Not while pushing.
+    FactoryReset {
+        /// Always needed.
+        confirm: bool,
+    },
 }
 
 /// What the operator lets viewers see.
@@ -78,8 +95,22 @@ pub enum Cut {
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 10] =
-        ["start", "stop", "set", "settings", "input", "source", "show", "preflight", "regions", "preview"];
+    pub const NAMES: [&str; 14] = [
+        "start",
+        "stop",
+        "set",
+        "settings",
+        "input",
+        "source",
+        "show",
+        "preflight",
+        "regions",
+        "preview",
+        "identify",
+        "lock-panel",
+        "restart",
+        "factory-reset",
+    ];
 
     /// Its name on every surface.
     pub fn name(&self) -> &'static str {
@@ -94,6 +125,10 @@ impl Command {
             Self::Preflight { .. } => "preflight",
             Self::Regions { .. } => "regions",
             Self::Preview => "preview",
+            Self::Identify => "identify",
+            Self::LockPanel { .. } => "lock-panel",
+            Self::Restart { .. } => "restart",
+            Self::FactoryReset { .. } => "factory-reset",
         }
     }
 
@@ -103,9 +138,10 @@ impl Command {
     /// The answer to give: no command has this name, or which argument is wrong.
     pub fn parse(name: &str, arguments: &Value) -> Result<Self, Answer> {
         let with = |known: &[&'static str]| Arguments::of(name, arguments, known);
+        let confirmed = || Ok(with(&["confirm"])?.flag("confirm")?.unwrap_or(false));
         Ok(match name {
             "start" => Self::Start { sources: with(&["sources"])?.texts("sources")? },
-            "stop" => Self::Stop { confirm: with(&["confirm"])?.flag("confirm")?.unwrap_or(false) },
+            "stop" => Self::Stop { confirm: confirmed()? },
             "set" => Self::Set(Changes(object(arguments)?)),
             "settings" => with(&[]).map(|_| Self::Settings)?,
             "input" => Self::Input { device: with(&["device"])?.text("device")? },
@@ -120,6 +156,13 @@ impl Command {
             "preflight" => Self::Preflight { source: with(&["source"])?.optional_text("source")? },
             "regions" => Self::Regions { source: with(&["source"])?.text("source")? },
             "preview" => with(&[]).map(|_| Self::Preview)?,
+            "identify" => with(&[]).map(|_| Self::Identify)?,
+            "lock-panel" => {
+                let locked = with(&["locked"])?.flag("locked")?;
+                Self::LockPanel { locked: locked.ok_or_else(|| Answer::wrong("locked", "is missing"))? }
+            }
+            "restart" => Self::Restart { confirm: confirmed()? },
+            "factory-reset" => Self::FactoryReset { confirm: confirmed()? },
             _ => return Err(unknown_command(name)),
         })
     }
@@ -293,6 +336,9 @@ mod tests {
         );
         assert_eq!(parsed("show", json!({"what": "live"})), Command::Show { what: Cut::Live, mute: None });
         assert_eq!(parsed("regions", json!({"source": "A"})), Command::Regions { source: "A".into() });
+        assert_eq!(parsed("lock-panel", json!({"locked": false})), Command::LockPanel { locked: false });
+        assert_eq!(parsed("restart", Value::Null), Command::Restart { confirm: false });
+        assert_eq!(parsed("factory-reset", json!({"confirm": true})), Command::FactoryReset { confirm: true });
     }
 
     #[test]
@@ -310,6 +356,9 @@ mod tests {
             ("stop", json!({"confirm": "yes"}), Reason::WrongArguments, Some("confirm"), "true or false"),
             ("stop", json!([true]), Reason::WrongArguments, None, "as an object"),
             ("show", json!({"what": "cat"}), Reason::WrongArguments, Some("what"), "live"),
+            ("lock-panel", json!({}), Reason::WrongArguments, Some("locked"), "is missing"),
+            ("identify", json!({"confirm": true}), Reason::WrongArguments, Some("confirm"), "takes no arguments"),
+            ("restart", json!({"confirm": 1}), Reason::WrongArguments, Some("confirm"), "true or false"),
         ] {
             let (got, at, text) = failure(name, arguments.clone());
             let right = got == reason && at.as_deref() == field && text.contains(part);
@@ -330,8 +379,9 @@ mod tests {
             any::<f64>().prop_map(Value::from),
             ".{0,8}".prop_map(Value::from),
         ];
-        let word =
-            prop::sample::select(vec!["sources", "confirm", "device", "name", "region", "what", "mute", "source", "x"]);
+        let word = prop::sample::select(vec![
+            "sources", "confirm", "device", "name", "region", "what", "mute", "source", "locked", "x",
+        ]);
         leaf.prop_recursive(3, 20, 4, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

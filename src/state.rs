@@ -24,6 +24,9 @@ const VERSION: u32 = 1;
 /// Most copies of one damaged file that are kept.
 const DAMAGED_KEPT: u32 = 3;
 
+/// What outlives a factory reset: who the box is, and the time that it certainly is, by which certificates are judged.
+const KEPT: [&str; 2] = ["id.json", ClockFloor::FILE];
+
 /// The state folder, held by one daemon at a time.
 #[derive(Debug)]
 pub struct StateFolder {
@@ -79,6 +82,25 @@ impl StateFolder {
         write_whole(&self.path, name, bytes)?;
         // The rename itself is on the disk only once the folder is.
         self.folder.sync_all()
+    }
+
+    /// Deletes everything but [`KEPT`]; goes on after an error.
+    ///
+    /// # Errors
+    /// The last one: something is left.
+    pub fn reset(&self) -> io::Result<()> {
+        let mut result = Ok(());
+        for entry in fs::read_dir(&self.path)?.flatten() {
+            let path = entry.path();
+            let deleted = match entry.file_type() {
+                _ if KEPT.iter().any(|kept| entry.file_name() == **kept) => continue,
+                // A link is no folder: what it leads to is not ours.
+                Ok(kind) if kind.is_dir() => fs::remove_dir_all(path),
+                _ => fs::remove_file(path),
+            };
+            result = deleted.and(result);
+        }
+        self.folder.sync_all().and(result)
     }
 
     /// Writes a versioned JSON file; as [`Self::replace`].
@@ -291,6 +313,27 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&path.join("intent.json"))), (0o700, 0o600));
         assert_eq!(fs::read_dir(&path).expect("list").count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_reset_leaves_who_the_box_is() {
+        let (folder, elsewhere) = (tempfile::tempdir().expect("folder"), tempfile::tempdir().expect("folder"));
+        let state = StateFolder::open(folder.path()).expect("state");
+        state.save("intent.json", &intent(Intent::OnAir)).expect("saved");
+        for name in ["id.json", "time.json", "overrides.toml", "x.damaged-1"] {
+            state.replace(name, b"x").expect("written");
+        }
+        fs::create_dir_all(folder.path().join("tokens/a")).expect("made");
+        fs::write(folder.path().join("tokens/a/b"), b"x").expect("written");
+        fs::write(elsewhere.path().join("recording"), b"x").expect("written");
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("recordings")).expect("linked");
+        state.reset().expect("emptied");
+        let mut left: Vec<_> = fs::read_dir(folder.path()).expect("list").flatten().map(|e| e.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["id.json", "time.json"]);
+        assert!(elsewhere.path().join("recording").exists(), "what a link leads to is not ours");
+        state.reset().expect("nothing to do");
+        state.save("intent.json", &intent(Intent::OffAir)).expect("it can be used on");
     }
 
     #[test]

@@ -274,7 +274,7 @@ async fn preflight_ticks_each_step_and_sends_no_media() {
     let front = TlsFront::start(ingest.port, authority.issue("localhost", |_| {}));
     let trust = Trust::in_authorities([authority.certificate()], Duration::ZERO);
     let begun = support::now();
-    let report = preflight::preflight(&target(&front.url(), "flight"), &trust).await;
+    let report = preflight::preflight(&target(&front.url(), "flight"), &trust, &mut |_| {}).await;
     assert!(begun.elapsed() < 6 * SECOND, "{:?}", begun.elapsed());
     let steps: Vec<_> = report.checks.iter().map(|check| (check.step, check.result.clone())).collect();
     let stages = [Stage::Name, Stage::Tcp, Stage::Tls, Stage::Handshake, Stage::Connect, Stage::Publish];
@@ -287,7 +287,9 @@ async fn preflight_ticks_each_step_and_sends_no_media() {
     assert!((1_600_000..=1_900_000).contains(&upload), "{upload}");
     assert!(ingest.recording("flight").is_empty(), "a publish, and nothing went on air");
 
-    let closed = preflight::preflight(&target(&format!("rtmp://127.0.0.1:{}/live", free_port()), "key"), &trust).await;
+    let closed =
+        preflight::preflight(&target(&format!("rtmp://127.0.0.1:{}/live", free_port()), "key"), &trust, &mut |_| {})
+            .await;
     assert!(!closed.passed());
     assert_eq!(closed.checks.last().map(|check| check.result.clone()), Some(Err(Cause::Refused)));
     assert_eq!(closed.suggestion(), Some(Cause::Refused.advice()));
@@ -307,7 +309,7 @@ async fn preflight_measures_a_slow_way() {
     let ingest = Nginx::start();
     let mut target = target(&ingest.url(), "key");
     target.media.bitrate = BitRate::new(2_000_000);
-    let report = preflight::preflight(&target, &Trust::in_authorities([], Duration::ZERO)).await;
+    let report = preflight::preflight(&target, &Trust::in_authorities([], Duration::ZERO), &mut |_| {}).await;
     let upload = report.upload.expect("measured").bits();
     // Plain TCP brings 0.57 to 0.98 Mbit/s through this shaper, depending on what it loses.
     assert!((400_000..=1_050_000).contains(&upload), "{upload}");

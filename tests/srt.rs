@@ -192,12 +192,12 @@ async fn a_preflight_tells_the_way_and_the_handshake() {
         return;
     }
     let listener = Listener::start();
-    let done = preflight::preflight(&to(&listener.url(), "camera/1", None), &no_trust()).await;
+    let done = preflight::preflight(&to(&listener.url(), "camera/1", None), &no_trust(), &mut |_| {}).await;
     assert!(done.passed() && done.upload.is_none() && done.checks.len() == 2, "{done:?}");
-    let done = preflight::preflight(&to(&listener.url(), "camera/2", None), &no_trust()).await;
+    let done = preflight::preflight(&to(&listener.url(), "camera/2", None), &no_trust(), &mut |_| {}).await;
     assert!(!done.passed());
     assert_eq!(done.suggestion(), Some(Cause::StreamIdRejected.advice()));
-    let done = preflight::preflight(&to("srt://127.0.0.1:9", "", None), &no_trust()).await;
+    let done = preflight::preflight(&to("srt://127.0.0.1:9", "", None), &no_trust(), &mut |_| {}).await;
     assert_eq!(done.checks[1].result, Err(Cause::NoAnswer));
 }
 

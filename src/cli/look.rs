@@ -100,7 +100,7 @@ pub fn preflight(place: &Place, name: Option<&str>) -> Result<String, Refusal> {
         encoder: encoder.map(|encoder| encoder.element.clone()).unwrap_or_default(),
     };
     let failed = |text: String| Refusal { code: INTERNAL, text };
-    let done = block_on(delivery::try_out(source, &media, &trust(place)))?
+    let done = block_on(delivery::try_out(source, &media, &trust(place), |_| {}))?
         .map_err(|cause| failed(format!("{}: {}. {}", source.name, cause.text(), cause.advice())))?;
     let document = delivery::preflight_document(&done);
     let mut text = String::new();

@@ -1,9 +1,9 @@
 //! What each command does, and what is refused.
 
-use super::{Control, Effect, Job, RequestId, START_DEADLINE};
+use super::{Control, Effect, Job, RequestId, Restart, START_DEADLINE};
 use crate::{
     command::{Answer, Command, Origin, Reason},
-    settings::{Changes, Source},
+    settings::{Changes, PowerOn, Source},
     status::{Intent, SignalState},
     units::Time,
 };
@@ -38,8 +38,7 @@ impl Control {
             Command::Start { sources } => self.start(request, sources, now),
             Command::Stop { confirm } => {
                 if self.pushing() && !confirm && origin != Origin::Panel {
-                    let text = "This ends the push: send it again with confirm = true";
-                    return Err(Answer::failed(Reason::ConfirmationNeeded, text));
+                    return Err(not_confirmed("This ends the push"));
                 }
                 let mut effects = Vec::new();
                 if self.intent == Intent::OnAir {
@@ -87,6 +86,7 @@ impl Control {
                 if self.uplinks.iter().any(|uplink| uplink.source.name == source.name) {
                     return Err(Answer::failed(Reason::WrongState, "This Source is in use: stop the push first"));
                 }
+                self.begin_preflight(request, &source.name, now);
                 perform(Job::Preflight(Box::new(source)))
             }
             Command::Regions { source } => {
@@ -101,6 +101,36 @@ impl Control {
                 Some(worker) => perform(Job::Preview(worker)),
                 None => Err(Answer::failed(Reason::WrongState, "There is no picture")),
             },
+            Command::Identify => {
+                self.menu.identify(now);
+                Ok(vec![Effect::Answer { request, answer: Answer::done() }])
+            }
+            Command::LockPanel { locked } => {
+                self.menu.lock(locked);
+                Ok(vec![Effect::Answer { request, answer: Answer::done() }])
+            }
+            Command::Restart { confirm } => {
+                if self.pushing() && !confirm && origin != Origin::Panel {
+                    let what = match self.settings.push.at_power_on {
+                        PowerOn::Never => "This ends the push",
+                        PowerOn::Resume | PowerOn::Always => "This interrupts the push for some seconds",
+                    };
+                    return Err(not_confirmed(what));
+                }
+                (self.shutdown, self.restart) = (Some(now), Some(Restart::Plain));
+                Ok(vec![Effect::Answer { request, answer: Answer::done() }])
+            }
+            Command::FactoryReset { confirm } => {
+                if self.pushing() {
+                    return Err(Answer::failed(Reason::WrongState, "Stop the push first"));
+                }
+                if !confirm && origin != Origin::Panel {
+                    return Err(not_confirmed("This deletes what was changed on this box"));
+                }
+                // Answered when it is done, which is last: nothing is written after it.
+                (self.shutdown, self.restart) = (Some(now), Some(Restart::Reset(request)));
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -138,6 +168,10 @@ impl Control {
         !self.settings.sources.is_empty()
             && self.signals.get(&self.input).is_some_and(|signal| signal.state == SignalState::Locked)
     }
+}
+
+fn not_confirmed(what: &str) -> Answer {
+    Answer::failed(Reason::ConfirmationNeeded, format!("{what}: send it again with confirm = true"))
 }
 
 fn one(key: &str, value: Value) -> Changes {

@@ -7,7 +7,11 @@ use crate::{
     settings::{Changes, Settings, Source},
     status::{Fault, Intent, Showing, SignalState},
     units::{BitRate, Mode, Time},
-    uplink::{self, MediaInfo},
+    uplink::{
+        self, Cause, MediaInfo,
+        preflight::{Preflight, Progress},
+        probe::Measured,
+    },
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -37,6 +41,21 @@ pub struct CardId(pub u64);
 /// A command waiting for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
+
+impl RequestId {
+    /// Set in those of the panel's requests, whom no edge waits for.
+    const PANEL: u64 = 1 << 63;
+
+    /// The panel's request of this number.
+    pub const fn of_panel(number: u64) -> Self {
+        Self(number | Self::PANEL)
+    }
+
+    /// Whether the panel asked: the answer goes back as [`Event::Answered`].
+    pub const fn is_of_panel(self) -> bool {
+        self.0 & Self::PANEL != 0
+    }
+}
 
 /// What an input of the board receives.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +118,34 @@ pub enum Event {
         origin: Origin,
         /// What.
         command: Command,
+    },
+    /// The answer to what the panel asked.
+    Answered {
+        /// What it asked.
+        request: RequestId,
+        /// The one answer.
+        answer: Answer,
+    },
+    /// A preflight goes on.
+    Preflight {
+        /// The command that asked for it.
+        request: RequestId,
+        /// How far it is.
+        progress: Progress,
+    },
+    /// A preflight is done.
+    Preflighted {
+        /// The command that asked for it.
+        request: RequestId,
+        /// What came of it; or why it could not begin.
+        result: Result<Box<Preflight>, Cause>,
+    },
+    /// The ingests of a service were measured.
+    Regions {
+        /// The service's name in the table.
+        service: String,
+        /// Nearest first.
+        table: Vec<Measured>,
     },
     /// The settings were read anew.
     Settings {
@@ -229,6 +276,11 @@ pub enum Effect {
         request: RequestId,
         /// What to do.
         job: Job,
+    },
+    /// Empty the state folder, but for what makes the box the one that it is, and answer. [`Effect::Exit`] follows.
+    Reset {
+        /// The command.
+        request: RequestId,
     },
     /// End the process; everything has been stopped.
     Exit,

@@ -4,7 +4,6 @@
 //! changes facts or intent, then `Control::reconcile` compares the two: it alone starts and stops things. Workers and
 //! uplinks carry ids that are never used twice, so what an old one says changes nothing.
 
-pub mod button;
 mod commands;
 mod content;
 pub mod event;
@@ -18,6 +17,7 @@ mod reconcile;
 mod show;
 mod status;
 mod stills;
+mod tally;
 
 pub use event::{CardId, Effect, Event, Job, Now, RequestId, SavedIntent, Signal, UplinkId, WorkerId};
 
@@ -26,7 +26,7 @@ pub mod backup;
 pub mod menu;
 
 use crate::{
-    board::{Board, ButtonRole},
+    board::Board,
     command::Cut,
     media::Report,
     settings::{Output, PowerOn, Settings},
@@ -35,10 +35,10 @@ use crate::{
     uplink,
 };
 use backup::Backup;
-use button::{GoButton, Held};
 use content::Content;
 use jiff::Timestamp;
 use lane::Lane;
+use menu::Menu;
 use meter::Meter;
 use onair::Uplink;
 use pace::Pace;
@@ -56,6 +56,15 @@ const SHUTDOWN: Duration = Duration::from_secs(4);
 /// IDR pictures are forced at most so often.
 const KEYFRAME_PAUSE: Duration = Duration::from_secs(1);
 
+/// Why the process ends although nobody told it to from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Restart {
+    /// To start anew.
+    Plain,
+    /// The same, with nothing left of what was changed; this command is to be answered.
+    Reset(RequestId),
+}
+
 /// The control core.
 #[derive(Debug)]
 pub struct Control {
@@ -70,6 +79,7 @@ pub struct Control {
     /// The Sources named by `start`.
     chosen_sources: Option<Vec<String>>,
     shutdown: Option<Time>,
+    restart: Option<Restart>,
 
     signals: BTreeMap<String, Signal>,
     /// Sound cards that can be recorded from; none: not known yet.
@@ -94,7 +104,7 @@ pub struct Control {
     keyframe_at: Option<Time>,
     keyframe_wanted: bool,
 
-    button: GoButton,
+    menu: Menu,
     starts: Vec<(RequestId, Time)>,
     stops: Vec<RequestId>,
     told: Vec<Fault>,
@@ -133,6 +143,7 @@ impl Control {
             intent,
             chosen_sources: saved.and_then(|saved| saved.sources),
             shutdown: None,
+            restart: None,
             signals: BTreeMap::new(),
             cards: None,
             card_missing: None,
@@ -150,7 +161,7 @@ impl Control {
             on_air_since: None,
             keyframe_at: None,
             keyframe_wanted: false,
-            button: GoButton::default(),
+            menu: Menu::new(now),
             starts: Vec::new(),
             stops: Vec::new(),
             told: Vec::new(),
@@ -173,15 +184,14 @@ impl Control {
             Event::Worker { id, report } => self.note_worker(id, &report, now.time),
             Event::WorkerExited { id } => self.note_exit(id, now.time),
             Event::Uplink { id, report } => effects.extend(self.note_uplink(id, &report, now)),
-            Event::Button { role, pressed } => {
-                let pushing = self.pushing();
-                if role == ButtonRole::Go {
-                    self.button.press(pressed, pushing, now.time);
-                }
-            }
+            Event::Button { role, pressed } => self.press(role, pressed, now.time, &mut effects),
             Event::Command { request, origin, command } => {
                 effects.extend(self.take_command(request, origin, command, now.time));
             }
+            Event::Answered { request, answer } => self.take_answer(request, &answer, now.time),
+            Event::Preflight { request, progress } => self.note_progress(request, &progress, now.time),
+            Event::Preflighted { request, result } => self.note_preflight(request, &result, now.time),
+            Event::Regions { service, table } => self.note_regions(service, table),
             Event::Settings { settings, at_once } => self.take_settings(*settings, at_once),
             Event::Told(faults) => self.told = faults,
             Event::Card { id, result } => {
@@ -210,9 +220,7 @@ impl Control {
 
     /// When after `now` [`Event::Tick`] has something to do at the latest, if nothing else happens.
     pub fn next_wake(&self, now: Time) -> Option<Time> {
-        let (start, stop) = self.hold_times();
-        let mut wakes: Vec<Time> = Vec::new();
-        wakes.extend(self.button.acts_at(start, stop));
+        let mut wakes: Vec<Time> = self.menu_wakes().collect();
         wakes.extend(self.starts.iter().map(|(_, deadline)| *deadline));
         wakes.extend(self.shutdown.map(|since| since + SHUTDOWN));
         wakes.extend(self.keyframe_at.filter(|_| self.keyframe_wanted).map(|at| at + KEYFRAME_PAUSE));
@@ -239,6 +247,11 @@ impl Control {
     /// The phase, never better than what was acknowledged.
     pub fn phase(&self, now: Time) -> Phase {
         onair::phase(self.pushing(), &self.uplinks, self.on_air_since.is_some(), now)
+    }
+
+    /// Whether the process ends in order to be started anew.
+    pub fn restarting(&self) -> bool {
+        self.restart.is_some()
     }
 
     /// The hardware.
@@ -330,11 +343,6 @@ impl Control {
         if at_once && other_mode && self.show.program.take().is_some() {
             self.show.program = Some(self.output_mode());
         }
-    }
-
-    fn hold_times(&self) -> (Duration, Duration) {
-        let panel = &self.settings.panel;
-        (panel.hold_to_start.duration(), panel.hold_to_stop.duration())
     }
 }
 

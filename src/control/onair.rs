@@ -67,6 +67,11 @@ impl Uplink {
         }
     }
 
+    /// The region of its service that is used, where it has one and once it is known.
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
     /// Takes what its task says.
     pub fn hear(&mut self, report: &Report, now: Now) {
         match report {

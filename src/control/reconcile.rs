@@ -1,7 +1,7 @@
 //! Intent against facts: the only place that starts or stops anything.
 
 use super::{
-    Content, Control, Effect, Held, KEYFRAME_PAUSE, Now, SHUTDOWN, Signal, Uplink, UplinkId, backup::Primary,
+    Content, Control, Effect, KEYFRAME_PAUSE, Now, Restart, SHUTDOWN, Signal, Uplink, UplinkId, backup::Primary,
     show::PATIENCE,
 };
 use crate::{
@@ -21,12 +21,7 @@ const TAKE_OVER: Duration = Duration::from_secs(10);
 impl Control {
     /// Brings workers and uplinks to where intent and facts say they should be, and answers who waits for that.
     pub(super) fn reconcile(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let (start, stop) = self.hold_times();
-        match self.button.poll(start, stop, now.time) {
-            Some(Held::Start) => self.set_intent(Intent::OnAir, None, effects),
-            Some(Held::Stop) => self.set_intent(Intent::OffAir, None, effects),
-            None => {}
-        }
+        self.tick_menu(now.time, effects);
         self.choose_input(now.time);
         self.judge_loss(now, effects);
         self.begin_program(now.time, effects);
@@ -40,6 +35,10 @@ impl Control {
         self.note_faults(now);
         let stopped = self.video.is_empty() && self.audio.is_empty() && self.uplinks.is_empty();
         if self.shutdown.is_some_and(|since| stopped || now.time.since(since) >= SHUTDOWN) {
+            if let Some(Restart::Reset(request)) = self.restart {
+                self.restart = Some(Restart::Plain);
+                effects.push(Effect::Reset { request });
+            }
             effects.push(Effect::Exit);
         }
     }

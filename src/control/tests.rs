@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
     board::{
-        self, BitrateControl, BitrateUnit, Encoder, Input, InputKind, IntervalControl, KeyframeControl, Limits, Through,
+        self, BitrateControl, BitrateUnit, ButtonRole, Encoder, Input, InputKind, IntervalControl, KeyframeControl,
+        Limits, Through,
     },
     command::{Answer, Command, Origin, Reason},
     media::{Failure, FailureKind, Flow, Look, Order, Plan, Started},
@@ -14,7 +15,9 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 mod edges;
+mod menu;
 mod pace;
+mod panel;
 mod show;
 mod sources;
 
@@ -391,6 +394,9 @@ fn step() -> impl Strategy<Value = Step> {
         Command::Show { what: Cut::Live, mute: None },
         Command::Preflight { source: None },
         Command::Preview,
+        Command::LockPanel { locked: true },
+        Command::LockPanel { locked: false },
+        Command::Restart { confirm: false },
     ]);
     prop_oneof![
         2 => (prop::sample::select(vec!["hdmi", "camera", "nothing"]), state).prop_map(|(input, state)| Step::Signal(input, state)),
@@ -443,7 +449,8 @@ impl World {
                     self.ever_open.push(*id);
                 }
                 Effect::CloseUplink { id } => prop_assert!(self.open.remove(id), "closed once"),
-                Effect::Answer { request, .. } | Effect::Perform { request, .. } => {
+                Effect::Answer { request, .. } | Effect::Perform { request, .. } if request.is_of_panel() => {}
+                Effect::Answer { request, .. } | Effect::Perform { request, .. } | Effect::Reset { request } => {
                     prop_assert!(self.asked.contains(&request.0));
                     prop_assert!(self.answered.insert(request.0), "one answer to each request");
                 }

@@ -68,11 +68,17 @@ impl Files {
     }
 }
 
-impl Drop for Files {
-    /// Waits a moment for what is still to be written.
-    fn drop(&mut self) {
+impl Files {
+    /// Waits a moment for what is still to be written; nothing is written after that.
+    pub(super) fn end(&mut self) {
         self.wanted = None;
         let _ = self.ended.recv_timeout(LAST);
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

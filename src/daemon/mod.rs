@@ -9,11 +9,11 @@ mod settings;
 
 use crate::{
     access_unit::AccessUnit,
-    board::Board,
+    board::{Board, Tally},
     capture,
     clock::Dates,
     command::{Answer, Command, Cut, Origin},
-    control::{CardId, Control, Event, Now, RequestId, UplinkId, WorkerId},
+    control::{CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, menu::View},
     host::Host,
     http::{self, Ask},
     media::{
@@ -65,8 +65,10 @@ pub struct Start {
 
 /// Figures are taken and shown this often.
 const SECOND: Duration = Duration::from_secs(1);
+/// Who asked for a restart has its answer well within this.
+const LAST_WORD: Duration = Duration::from_millis(200);
 
-/// Runs the box until SIGTERM or SIGINT, which end the streams properly; that takes 4 s at most.
+/// Runs the box until SIGTERM, SIGINT or `restart`, which end the streams properly; that takes 4 s at most.
 ///
 /// # Errors
 /// When the HTTP address cannot be listened on, or the system gives no signals.
@@ -83,8 +85,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let (messages, mut message_queue) = mpsc::channel(256);
     let (asks, mut ask_queue) = mpsc::channel(16);
     let (done, mut done_queue) = mpsc::unbounded_channel();
-    let (mut daemon, status) = Daemon::new(start, events.clone(), messages, done).context("state")?;
-    tokio::spawn(http::serve(listener, http::Interface { status, asks }));
+    let (mut daemon, feed) = Daemon::new(start, events.clone(), messages, done).context("state")?;
+    tokio::spawn(http::serve(listener, http::Interface { status: feed.status.clone(), asks }));
     tokio::spawn({
         let events = events.clone();
         async move { network::watch("/".as_ref(), events).await }
@@ -115,6 +117,9 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
             _ = hang_up.recv() => daemon.reload(),
             () = sleep_until(daemon.next_wake()) => daemon.wake(),
         }
+    }
+    if daemon.control.restarting() {
+        tokio::time::sleep(LAST_WORD).await;
     }
     Ok(())
 }
@@ -153,6 +158,8 @@ struct Daemon {
     events: mpsc::UnboundedSender<Event>,
     messages: mpsc::Sender<Message>,
     status: watch::Sender<Arc<Status>>,
+    view: watch::Sender<Arc<View>>,
+    tally: watch::Sender<Option<Tally>>,
     /// One for each input of the board, and the output mode that they were told.
     watches: Vec<Watch>,
     watched: Option<Mode>,
@@ -188,7 +195,7 @@ impl Daemon {
         events: mpsc::UnboundedSender<Event>,
         messages: mpsc::Sender<Message>,
         done: mpsc::UnboundedSender<Done>,
-    ) -> io::Result<(Self, watch::Receiver<Arc<Status>>)> {
+    ) -> io::Result<(Self, panel::Feed)> {
         let now = sys::now();
         let Start { board, layers, settings, state, id, mut faults } = start;
         let (saved, fault) = state.load("intent.json");
@@ -205,7 +212,9 @@ impl Daemon {
         let files = files::Files::start(state.clone(), done.clone())?;
         let control = Control::new(board, layers.settings().clone(), id, saved, now);
         let empty = control.status(Now { time: now, wall: None }, None, Stats::default());
-        let (status, shown) = watch::channel(Arc::new(empty));
+        let (status, status_shown) = watch::channel(Arc::new(empty));
+        let (view, view_shown) = watch::channel(Arc::new(control.view(now)));
+        let (tally, tally_shown) = watch::channel(control.tally(now));
         let mut daemon = Self {
             control,
             layers,
@@ -225,6 +234,8 @@ impl Daemon {
             events,
             messages,
             status,
+            view,
+            tally,
             watches: Vec::new(),
             watched: None,
             timeline: None,
@@ -248,7 +259,7 @@ impl Daemon {
         daemon.measure(now);
         daemon.find_faults();
         daemon.tell();
-        Ok((daemon, shown))
+        Ok((daemon, panel::Feed { status: status_shown, view: view_shown, tally: tally_shown }))
     }
 
     fn handle(&mut self, event: Event) {
@@ -345,6 +356,8 @@ impl Daemon {
         if let Some(reply) = self.requests.remove(&request) {
             // Who asked may have hung up; the command was carried out all the same.
             let _ = reply.send(answer);
+        } else if request.is_of_panel() {
+            let _ = self.events.send(Event::Answered { request, answer });
         }
     }
 
@@ -455,5 +468,12 @@ impl Daemon {
             self.sentence = sentence;
         }
         self.status.send_replace(Arc::new(status));
+        // These are drawn and lit: only what changes is told.
+        let view = self.control.view(now.time);
+        if **self.view.borrow() != view {
+            self.view.send_replace(Arc::new(view));
+        }
+        let tally = self.control.tally(now.time);
+        self.tally.send_if_modified(|shown| std::mem::replace(shown, tally) != tally);
     }
 }

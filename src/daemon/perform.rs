@@ -84,6 +84,7 @@ impl Daemon {
             Effect::KeepRate(rate) => self.keep_rate(rate),
             Effect::Answer { request, answer } => self.answer(request, answer),
             Effect::Perform { request, job } => self.perform_job(request, job),
+            Effect::Reset { request } => self.reset(request),
             Effect::Exit => self.ended = true,
         }
     }
@@ -178,6 +179,19 @@ impl Daemon {
         }
     }
 
+    /// Forgets what was changed on this box; the loop ends after it.
+    fn reset(&mut self, request: RequestId) {
+        self.files.end();
+        let answer = match self.state.reset() {
+            Ok(()) => Answer::done(),
+            Err(error) => {
+                tracing::error!("the state folder cannot be emptied: {error}");
+                Answer::failed(Reason::Internal, format!("Not everything could be deleted: {error}"))
+            }
+        };
+        self.answer(request, answer);
+    }
+
     fn perform_job(&mut self, request: RequestId, job: Job) {
         match job {
             Job::Set(changes) => self.set(request, changes),
@@ -186,7 +200,11 @@ impl Daemon {
                 let (media, trust) = (self.control.media_info(), self.trust.clone());
                 let events = self.events.clone();
                 self.answer_later(request, async move {
-                    match delivery::try_out(&source, &media, &trust).await {
+                    let tell = |progress| drop(events.send(Event::Preflight { request, progress }));
+                    let result = delivery::try_out(&source, &media, &trust, tell).await;
+                    let shown = result.clone().map(Box::new);
+                    let _ = events.send(Event::Preflighted { request, result: shown });
+                    match result {
                         Ok(done) => {
                             if let Some(known) = done.fitting(media.audio_bitrate) {
                                 let _ = events.send(Event::Measured(known));
@@ -200,10 +218,15 @@ impl Daemon {
                 });
             }
             Job::Regions(source) => {
-                let trust = self.trust.clone();
+                let (trust, events) = (self.trust.clone(), self.events.clone());
                 self.answer_later(request, async move {
                     match delivery::table(&source, &trust).await {
-                        Ok(table) => Answer::Successful { result: delivery::regions_document(&table) },
+                        Ok(table) => {
+                            let result = delivery::regions_document(&table);
+                            let service = source.service.unwrap_or_default();
+                            let _ = events.send(Event::Regions { service, table });
+                            Answer::Successful { result }
+                        }
                         Err(text) => Answer::failed(Reason::WrongState, text),
                     }
                 });

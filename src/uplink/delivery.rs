@@ -3,7 +3,7 @@
 use super::{
     Cause, MediaInfo, Protocol, Report, SrtTerms, Target,
     choice::Choice,
-    preflight::{Preflight, Step, preflight},
+    preflight::{Preflight, Progress, preflight},
     probe::{Measured, measure},
     services::{self, Region},
     source::{Ingest, ingest},
@@ -106,13 +106,18 @@ pub fn warnings(source: &Source, output: &Output) -> Vec<String> {
     service.map(|service| service.warnings(output)).unwrap_or_default()
 }
 
-/// Whether this Source would take the push now, step by step.
+/// Whether this Source would take the push now, step by step; `tell` hears of each.
 ///
 /// # Errors
 /// As [`target`].
-pub async fn try_out(source: &Source, media: &MediaInfo, trust: &Arc<Trust>) -> Result<Preflight, Cause> {
+pub async fn try_out(
+    source: &Source,
+    media: &MediaInfo,
+    trust: &Arc<Trust>,
+    mut tell: impl FnMut(Progress) + Send,
+) -> Result<Preflight, Cause> {
     let (_, target) = target(source, media, trust).await?;
-    Ok(preflight(&target, trust).await)
+    Ok(preflight(&target, trust, &mut tell).await)
 }
 
 /// The ingests of the Source's service, nearest first.
@@ -134,13 +139,9 @@ pub fn preflight_document(done: &Preflight) -> Value {
         .checks
         .iter()
         .map(|check| {
-            let step = match check.step {
-                Step::Stage(stage) => stage.text(),
-                Step::Upload => "upload",
-            };
             let cause = check.result.as_ref().err();
             json!({
-                "step": step,
+                "step": check.step.text(),
                 "passed": cause.is_none(),
                 "took-ms": check.took.as_millis() as u64,
                 "cause": cause.map(Cause::code),

@@ -50,6 +50,28 @@ pub enum Step {
     Upload,
 }
 
+impl Step {
+    /// What is tried, for people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Stage(stage) => stage.text(),
+            Self::Upload => "upload",
+        }
+    }
+}
+
+/// How far a preflight is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// This is tried now.
+    Begun(Step),
+    /// This was tried.
+    Ended(Check),
+}
+
+/// Who is told how far it is.
+type Tell<'a> = &'a mut (dyn FnMut(Progress) + Send);
+
 /// What came of a preflight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preflight {
@@ -98,37 +120,34 @@ impl Preflight {
     }
 }
 
-/// Tries `target` step by step. Takes about 5 s when all is well, and at most 38 s. Not while a push with this key is on:
-/// the ingest would tell that the key is in use.
-pub async fn preflight(target: &Target, trust: &Trust) -> Preflight {
+/// Tries `target` step by step, and tells `tell` of each. Takes about 5 s when all is well, and at most 38 s. Not while a
+/// push with this key is on: the ingest would tell that the key is in use.
+pub async fn preflight(target: &Target, trust: &Trust, tell: Tell<'_>) -> Preflight {
     let needed = BitRate::new(target.media.bitrate.bits() + target.media.audio_bitrate.bits());
     let mut report = Preflight { checks: Vec::new(), upload: None, needed, last: Stage::Publish };
     if target.url.protocol == Protocol::Srt {
         report.last = Stage::Handshake;
-        let mut log = Log(Some(&mut report.checks));
+        let mut log = Log { checks: &mut report.checks, tell };
         if let Some(addresses) = log.check(Stage::Name, within(Stage::Name, resolve(&target.url))).await {
             let call = within(Stage::Handshake, srt::Connection::call(&addresses, target));
             drop(log.check(Stage::Handshake, call).await);
         }
         return report;
     }
-    if let Some(connection) = go(target, Purpose::Publish, trust, Some(&mut report.checks)).await {
+    let mut log = Log { checks: &mut report.checks, tell };
+    if let Some(connection) = go(target, Purpose::Publish, trust, &mut log).await {
         connection.finish(Queue::new(Queue::LIMIT)).await;
-        let begun = sys::now();
-        let result = measure(target, trust, needed).await;
-        report.upload = result.as_ref().ok().copied();
-        report.checks.push(Check { step: Step::Upload, took: sys::now().since(begun), result: result.map(|_| ()) });
+        report.upload = log.step(Step::Upload, measure(target, trust, needed)).await;
     }
     report
 }
 
 /// Goes through the stages; none if one of them fails.
-async fn go(target: &Target, purpose: Purpose, trust: &Trust, checks: Option<&mut Vec<Check>>) -> Option<Connection> {
+async fn go(target: &Target, purpose: Purpose, trust: &Trust, log: &mut Log<'_>) -> Option<Connection> {
     let mut target = target.clone();
     if let Some(suffix) = service_of(&target.url).and_then(|service| service.test_suffix.as_deref()) {
         target.key = Secret::new(format!("{}{suffix}", target.key.reveal()));
     }
-    let mut log = Log(checks);
     let addresses = log.check(Stage::Name, within(Stage::Name, resolve(&target.url))).await?;
     let socket = log.check(Stage::Tcp, within(Stage::Tcp, tcp(addresses))).await?;
     let stream = match target.url.protocol {
@@ -144,10 +163,18 @@ async fn go(target: &Target, purpose: Purpose, trust: &Trust, checks: Option<&mu
     Some(connection)
 }
 
-struct Log<'a>(Option<&'a mut Vec<Check>>);
+struct Log<'a> {
+    checks: &'a mut Vec<Check>,
+    tell: Tell<'a>,
+}
 
 impl Log<'_> {
     async fn check<T>(&mut self, stage: Stage, work: impl Future<Output = Result<T, Cause>>) -> Option<T> {
+        self.step(Step::Stage(stage), work).await
+    }
+
+    async fn step<T>(&mut self, step: Step, work: impl Future<Output = Result<T, Cause>>) -> Option<T> {
+        (self.tell)(Progress::Begun(step));
         let begun = sys::now();
         let result = work.await;
         let took = sys::now().since(begun);
@@ -155,15 +182,17 @@ impl Log<'_> {
             Ok(value) => (Ok(()), Some(value)),
             Err(cause) => (Err(cause), None),
         };
-        if let Some(checks) = &mut self.0 {
-            checks.push(Check { step: Step::Stage(stage), took, result });
-        }
+        let check = Check { step, took, result };
+        (self.tell)(Progress::Ended(check.clone()));
+        self.checks.push(check);
         value
     }
 }
 
 async fn measure(target: &Target, trust: &Trust, needed: BitRate) -> Result<BitRate, Cause> {
-    let mut connection = go(target, Purpose::Measure, trust, None).await.ok_or(Cause::Closed(None))?;
+    // These stages are the way to the measurement, and were told before.
+    let mut log = Log { checks: &mut Vec::new(), tell: &mut |_| {} };
+    let mut connection = go(target, Purpose::Measure, trust, &mut log).await.ok_or(Cause::Closed(None))?;
     // Bytes a second.
     let most = needed.bits() / 4;
     let begun = sys::now();

@@ -59,6 +59,42 @@ fn sigterm_ends_the_stream_and_the_process() {
 }
 
 #[test]
+fn a_restart_ends_the_stream_and_goes_on_with_it() {
+    if !has_tools() {
+        return;
+    }
+    let _others = beside_others();
+    let ingest = Ingest::start();
+    let mut daemon = Daemon::start(&settings(&ingest.url(), "restart"));
+    daemon.succeed("start", json!({}));
+    let (code, answer) = daemon.command("restart", json!({}));
+    assert_eq!((code, &answer["reason"]), (409, &json!("confirmation-needed")), "{answer}");
+    daemon.succeed("restart", json!({"confirm": true}));
+    // The service manager starts it again after any code but 2 and 3.
+    assert_eq!(daemon.ended(seconds(5)).code(), Some(0));
+    assert_eq!(ingest.endings("restart"), [true]);
+    daemon.start_again();
+    daemon.wait_for("on-air", seconds(10));
+}
+
+#[test]
+fn a_factory_reset_forgets_changes_and_keeps_the_id() {
+    let mut daemon = Daemon::start(&settings("rtmp://127.0.0.1:9/live", "reset"));
+    let id = daemon.status()["id"].clone();
+    daemon.succeed("set", json!({"name": "Changed"}));
+    daemon.succeed("identify", json!({}));
+    daemon.succeed("lock-panel", json!({"locked": true}));
+    let (code, answer) = daemon.command("factory-reset", json!({}));
+    assert_eq!((code, &answer["reason"]), (409, &json!("confirmation-needed")), "{answer}");
+    daemon.succeed("factory-reset", json!({"confirm": true}));
+    assert_eq!(daemon.ended(seconds(6)).code(), Some(0));
+    assert!(!daemon.folder.path().join("state/overrides.toml").exists());
+    daemon.start_again();
+    let status = daemon.status();
+    assert_eq!((&status["id"], &status["name"]), (&id, &json!("Fieldcast")));
+}
+
+#[test]
 fn sighup_with_an_unrelated_change_leaves_the_push_alone() {
     if !has_tools() {
         return;

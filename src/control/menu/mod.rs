@@ -1,5 +1,15 @@
 //! The front panel's pages and choices: what its buttons do, and what it shows beside the status.
 
+mod choice;
+mod list;
+mod press;
+mod state;
+mod view;
+
+use choice::Choice;
+use list::Listing;
+pub(super) use state::Menu;
+
 use crate::units::Time;
 
 /// What the panel shows. The words of a page come from the status; this says which page, and what lies over it.
@@ -75,7 +85,7 @@ pub struct Entry {
     pub chosen: bool,
     /// Said of it, such as "nearest" or "18 ms".
     pub remark: Option<String>,
-    /// Whether it has to be held, as it ends or deletes something.
+    /// Whether it has to be held, as it begins, ends or deletes something.
     pub hold: bool,
 }
 
