@@ -2,3 +2,5 @@
 
 pub mod buttons;
 pub mod canvas;
+pub mod screen;
+pub mod thumbnail;
