@@ -4,7 +4,7 @@
 //! of each cell the colour display, at its right the monochrome one in pixels twice as large, and the one of characters.
 
 use embedded_graphics::{
-    mono_font::{MonoTextStyle, ascii::FONT_10X20, ascii::FONT_6X10},
+    mono_font::{MonoTextStyle, ascii::FONT_6X10, ascii::FONT_10X20},
     pixelcolor::{BinaryColor, Rgb565},
     prelude::*,
     primitives::{PrimitiveStyle, Rectangle},
@@ -139,11 +139,17 @@ fn reconnecting() -> Status {
     let mut status = on_air();
     status.phase = Phase::Reconnecting;
     (status.uplinks[0].state, status.uplinks[0].acknowledged_by) = (UplinkState::Waiting, None);
-    status.stats.uplinks[0] = UplinkStats { source: "Main".into(), reconnects: 4, queue_ms: 1900, ..UplinkStats::default() };
+    status.stats.uplinks[0] =
+        UplinkStats { source: "Main".into(), reconnects: 4, queue_ms: 1900, ..UplinkStats::default() };
     let advice = "Find a better place or another network; it is tried again for ever";
     status.faults = vec![
         fault("no-network", Severity::Error, "Main: there is no way to the network", advice),
-        fault("sound-clipping", Severity::Warning, "The sound is too loud and distorted", "Turn the microphone or mixer down"),
+        fault(
+            "sound-clipping",
+            Severity::Warning,
+            "The sound is too loud and distorted",
+            "Turn the microphone or mixer down",
+        ),
     ];
     status.network = None;
     status
@@ -183,7 +189,12 @@ fn loud() -> Status {
             &format!("{name}: {slow}"),
             "The bitrate is being lowered; if this stays, find a better place or another network",
         ),
-        fault("encoder-missing", Severity::Notice, "v4l2h264enc is missing, x264enc encodes instead", "Install the driver"),
+        fault(
+            "encoder-missing",
+            Severity::Notice,
+            "v4l2h264enc is missing, x264enc encodes instead",
+            "Install the driver",
+        ),
     ];
     status
 }
@@ -205,7 +216,9 @@ fn view(page: Page) -> View {
             source("Küche – Zażółć gęślą jaźń, der lange Name", Some("ap-southeast-2")),
         ],
         address: Some("192.0.2.17:8443".into()),
-        fingerprint: Some("9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08".into()),
+        fingerprint: Some(
+            "9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08".into(),
+        ),
         ..View::default()
     }
 }
@@ -269,9 +282,24 @@ fn scenes() -> Vec<(&'static str, Scene)> {
     let mut not_ready = ready();
     not_ready.faults = vec![fault("no-encoder", Severity::Error, "No encoder for this codec is installed", advice)];
     let cable = fault("no-cable", Severity::Warning, "Nothing is plugged into HDMI", "Plug the HDMI cable in");
-    let range = fault("out-of-range", Severity::Warning, "HDMI gets a format that this box cannot take", "Choose 1080p or 720p on the camera");
-    let lock = fault("no-lock", Severity::Warning, "The picture on HDMI is unstable", "Try another or a shorter cable, or a lower format on the camera");
-    let device = fault("no-device", Severity::Warning, "CAMERA is not there", "Plug the camera or capture device in; restart the box if it is built in");
+    let range = fault(
+        "out-of-range",
+        Severity::Warning,
+        "HDMI gets a format that this box cannot take",
+        "Choose 1080p or 720p on the camera",
+    );
+    let lock = fault(
+        "no-lock",
+        Severity::Warning,
+        "The picture on HDMI is unstable",
+        "Try another or a shorter cable, or a lower format on the camera",
+    );
+    let device = fault(
+        "no-device",
+        Severity::Warning,
+        "CAMERA is not there",
+        "Plug the camera or capture device in; restart the box if it is built in",
+    );
     let good = Verdict { passed: true, text: "It can go on air: the upload carries 4 Mbit/s twice".into() };
     let bad = Verdict { passed: false, text: "The stream key is refused: copy it again from the Producer".into() };
     let long = choices(
@@ -317,9 +345,27 @@ fn scenes() -> Vec<(&'static str, Scene)> {
         ("sources-none", running(ready(), View { sources: Vec::new(), ..view(Page::Sources) })),
         ("sources-list", running(ready(), View { list: long, ..view(Page::Sources) })),
         ("preflight-none", running(ready(), view(Page::Preflight))),
-        ("preflight-runs", running(ready(), View { preflight: preflight(&[Some(true), Some(true), None], None), ..view(Page::Preflight) })),
-        ("preflight-passed", running(ready(), View { preflight: preflight(&[Some(true); 5], Some(good)), ..view(Page::Preflight) })),
-        ("preflight-failed", running(ready(), View { preflight: preflight(&[Some(true), Some(true), Some(true), Some(false)], Some(bad)), ..view(Page::Preflight) })),
+        (
+            "preflight-runs",
+            running(
+                ready(),
+                View { preflight: preflight(&[Some(true), Some(true), None], None), ..view(Page::Preflight) },
+            ),
+        ),
+        (
+            "preflight-passed",
+            running(ready(), View { preflight: preflight(&[Some(true); 5], Some(good)), ..view(Page::Preflight) }),
+        ),
+        (
+            "preflight-failed",
+            running(
+                ready(),
+                View {
+                    preflight: preflight(&[Some(true), Some(true), Some(true), Some(false)], Some(bad)),
+                    ..view(Page::Preflight)
+                },
+            ),
+        ),
         ("system", running(ready(), view(Page::System))),
         ("system-hot", running(loud(), View { address: None, ..view(Page::System) })),
         ("faults", running(loud(), view(Page::Faults))),
@@ -327,10 +373,34 @@ fn scenes() -> Vec<(&'static str, Scene)> {
         ("faults-none", running(on_air(), view(Page::Faults))),
         ("hold-start", running(ready(), View { hold: Some(hold("Go on air", 50)), ..live() })),
         ("hold-stop", running(on_air(), View { hold: Some(hold("Stop the push", 80)), ..live() })),
-        ("notice", running(on_air(), View { notice: Some(Notice { text: "Studio B is connected first".into(), failed: false }), ..live() })),
-        ("notice-failed", running(ready(), View { notice: Some(Notice { text: "Not changed: output.mode is used by the push; stop first, then choose it again".into(), failed: true }), ..view(Page::Sources) })),
+        (
+            "notice",
+            running(
+                on_air(),
+                View { notice: Some(Notice { text: "Studio B is connected first".into(), failed: false }), ..live() },
+            ),
+        ),
+        (
+            "notice-failed",
+            running(
+                ready(),
+                View {
+                    notice: Some(Notice {
+                        text: "Not changed: output.mode is used by the push; stop first, then choose it again".into(),
+                        failed: true,
+                    }),
+                    ..view(Page::Sources)
+                },
+            ),
+        ),
         ("identify", running(ready(), View { identify: true, ..live() })),
-        ("pin", running(ready(), View { pin: Some(Pin { digits: "042917".into(), until: Time::from_millis(10_083_000) }), ..live() })),
+        (
+            "pin",
+            running(
+                ready(),
+                View { pin: Some(Pin { digits: "042917".into(), until: Time::from_millis(10_083_000) }), ..live() },
+            ),
+        ),
     ]
 }
 
@@ -432,7 +502,8 @@ fn contact_sheet(cells: &[(&str, [Frame; 3])]) {
         let right = corner + Point::new(328, 0);
         if let Frame::Mono(canvas) = &frames[1] {
             for (at, pixel) in canvas.pixels.iter().enumerate() {
-                let place = right + Point::new(at as i32 % 128, at as i32 / 128) + Point::new(at as i32 % 128, at as i32 / 128);
+                let place =
+                    right + Point::new(at as i32 % 128, at as i32 / 128) + Point::new(at as i32 % 128, at as i32 / 128);
                 let colour = if pixel.is_on() { Rgb565::new(24, 60, 31) } else { Rgb565::BLACK };
                 sheet.fill_solid(&Rectangle::new(place, Size::new(2, 2)), colour).expect("drawn");
             }
@@ -449,8 +520,278 @@ fn contact_sheet(cells: &[(&str, [Frame; 3])]) {
             }
         }
     }
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
+    let target = env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
     fs::create_dir_all(&target).expect("the target folder");
     let pixels: Vec<[u8; 3]> = sheet.pixels.iter().map(|pixel| rgb(*pixel)).collect();
     write_png(&target.join("screens.png"), sheet.width, &pixels);
+}
+
+/// A display that notes what is drawn outside of it.
+struct Strict<C> {
+    size: Size,
+    outside: Vec<Point>,
+    colour: std::marker::PhantomData<C>,
+}
+
+impl<C> Strict<C> {
+    fn new(width: u32, height: u32) -> Self {
+        Self { size: Size::new(width, height), outside: Vec::new(), colour: std::marker::PhantomData }
+    }
+}
+
+impl<C> OriginDimensions for Strict<C> {
+    fn size(&self) -> Size {
+        self.size
+    }
+}
+
+impl<C: PixelColor> DrawTarget for Strict<C> {
+    type Color = C;
+    type Error = Infallible;
+
+    fn draw_iter<I: IntoIterator<Item = Pixel<C>>>(&mut self, pixels: I) -> Result<(), Infallible> {
+        let inside = self.bounding_box();
+        self.outside.extend(pixels.into_iter().map(|Pixel(at, _)| at).filter(|at| !inside.contains(*at)).take(10));
+        Ok(())
+    }
+}
+
+fn words() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{0,12}",
+        "[A-Za-zÀ-ž]{1,20}( [A-Za-zÀ-ž]{1,20}){0,12}",
+        Just("W".repeat(300)),
+        Just("東京 🎥📡 Ωμέγα Кухня e\u{301}\u{202e}\u{fe0f}\t\n\0 \u{ad}".to_string()),
+        Just(String::new()),
+    ]
+}
+
+fn figure() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), Just(u64::MAX), any::<u64>(), 0_u64..10_000_000]
+}
+
+fn real() -> impl Strategy<Value = f64> {
+    prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY), Just(0.0), any::<f64>(), -70.0_f64..3.0]
+}
+
+fn stamp() -> impl Strategy<Value = Option<Timestamp>> {
+    let times = prop_oneof![
+        Just(Timestamp::MIN),
+        Just(Timestamp::MAX),
+        Just(wall()),
+        Just("2026-11-23T18:00:00Z".parse().expect("a time"))
+    ];
+    prop::option::of(times)
+}
+
+const CODES: [&str; 6] = ["no-signal", "sound-clipping", "network-slow", "protected", "no-sound", "key-rejected"];
+
+fn faults() -> impl Strategy<Value = Vec<Fault>> {
+    let severity = prop::sample::select(vec![Severity::Notice, Severity::Warning, Severity::Error]);
+    let one = (prop::sample::select(CODES.to_vec()), severity, words(), words());
+    let one = one.prop_map(|(code, severity, text, advice)| Fault { code, severity, text, advice, since: None });
+    prop::collection::vec(one, 0..6)
+}
+
+fn uplinks() -> impl Strategy<Value = (Vec<UplinkStatus>, Vec<UplinkStats>)> {
+    let state = prop::sample::select(vec![
+        UplinkState::Idle,
+        UplinkState::Connecting,
+        UplinkState::OnAir,
+        UplinkState::Waiting,
+        UplinkState::Refused,
+    ]);
+    let one = (
+        words(),
+        prop::option::of(words()),
+        state,
+        figure(),
+        figure(),
+        prop::option::of(figure()),
+        prop::option::of(real()),
+    );
+    let one = one.prop_map(|(source, region, state, bitrate, queue_ms, rtt_ms, loss)| {
+        let acknowledged_by = (bitrate > 0).then_some(AcknowledgedBy::Tcp);
+        let stats = UplinkStats {
+            source: source.clone(),
+            bitrate,
+            queue_ms,
+            rtt_ms,
+            loss,
+            reconnects: queue_ms,
+            acknowledged_bytes: bitrate,
+        };
+        (UplinkStatus { source, region, state, retry_in_ms: Some(queue_ms), acknowledged_by, since: None }, stats)
+    });
+    prop::collection::vec(one, 0..9).prop_map(|all| all.into_iter().unzip())
+}
+
+prop_compose! {
+    fn any_status()(
+        names in (words(), words(), words(), words()),
+        phase in prop::sample::select(vec![Phase::OffAir, Phase::Starting, Phase::OnAir, Phase::Reconnecting, Phase::Stopping]),
+        signal in prop::sample::select(vec![SignalState::NoDevice, SignalState::NoCable, SignalState::NoSignal, SignalState::NoLock, SignalState::OutOfRange, SignalState::Locked]),
+        showing in prop::option::of(prop::sample::select(vec![Showing::Live, Showing::Hold, Showing::Slate, Showing::Test])),
+        mode in prop::sample::select(vec!["", "720p30", "8192x8192p120", "1080i59.94"]),
+        on_air_since in stamp(),
+        faults in faults(),
+        (uplinks, stats) in uplinks(),
+        peaks in prop::collection::vec(real(), 0..9),
+        figures in (figure(), figure(), figure(), real(), real()),
+        flags in any::<(bool, bool, bool)>(),
+    ) -> Status {
+        let base = ready();
+        Status {
+            name: names.0, board: names.1.clone(), version: names.2.clone(), id: names.3.clone(),
+            phase, on_air_since, faults, uplinks,
+            input: InputStatus { device: names.1.clone(), signal, mode: mode.parse().ok(), audio: flags.0.then_some(names.2) },
+            program: ProgramStatus { showing, muted: flags.1, encoder: Some(names.3), mode: mode.parse().ok(), ..base.program },
+            network: flags.2.then(|| NetworkStatus { interface: names.1, address: "2001:db8:1234:5678:9abc:def0:1234:5678".parse().ok() }),
+            stats: Stats {
+                uptime_ms: figures.0, bitrate: figures.1, dropped_pictures: figures.2, audio_peak_db: peaks, uplinks: stats,
+                temperature_c: Some(figures.3), cpu: Some(figures.4), disk_free_bytes: Some(figures.0), throttled: Some(flags.0), ..Stats::default()
+            },
+            ..base
+        }
+    }
+}
+
+fn any_list() -> impl Strategy<Value = List> {
+    let entry = (words(), any::<(bool, bool)>(), prop::option::of(words()));
+    let entry = entry.prop_map(|(text, (chosen, hold), remark)| Entry { text, chosen, remark, hold });
+    (words(), prop::collection::vec(entry, 0..12), any::<u8>()).prop_map(|(title, entries, cursor)| List {
+        title,
+        entries,
+        cursor: usize::from(cursor),
+    })
+}
+
+fn any_preflight() -> impl Strategy<Value = Preflight> {
+    let step = (words(), prop::option::of(any::<bool>()), prop::option::of(words()));
+    let step = step.prop_map(|(text, passed, remark)| Step { text, passed, remark });
+    let verdict = prop::option::of((any::<bool>(), words()).prop_map(|(passed, text)| Verdict { passed, text }));
+    (prop::option::of(words()), prop::collection::vec(step, 0..9), verdict)
+        .prop_map(|(source, steps, verdict)| Preflight { source, steps, verdict })
+}
+
+prop_compose! {
+    fn any_view()(
+        page in prop::sample::select(Page::ALL.to_vec()),
+        scroll in prop_oneof![Just(0_usize), Just(usize::MAX), 0_usize..40],
+        list in prop::option::weighted(0.2, any_list()),
+        hold in prop::option::weighted(0.2, (words(), figure(), figure())),
+        notice in prop::option::weighted(0.2, (words(), any::<bool>())),
+        pin in prop::option::weighted(0.1, (words(), figure())),
+        identify in prop::bool::weighted(0.1),
+        locked in any::<bool>(),
+        sources in prop::collection::vec((words(), prop::option::of(words()), any::<(bool, bool, bool)>()), 0..9),
+        preflight in any_preflight(),
+        address in prop::option::of(prop_oneof![words(), Just("192.0.2.17:8443".to_string()), Just("[2001:db8:1234:5678:9abc:def0:1234:5678]:8443".to_string())]),
+        fingerprint in prop::option::of(words()),
+    ) -> View {
+        let time = Time::from_nanos;
+        View {
+            page, scroll, list, locked, identify, preflight, address, fingerprint, idle: false,
+            hold: hold.map(|(text, since, until)| Hold { text, since: time(since), until: time(until) }),
+            notice: notice.map(|(text, failed)| Notice { text, failed }),
+            pin: pin.map(|(digits, until)| Pin { digits, until: time(until) }),
+            sources: sources.into_iter().map(|(name, region, (nearest, primary, backup))| SourceLine { name, region, nearest, primary, backup }).collect(),
+        }
+    }
+}
+
+fn any_scene() -> impl Strategy<Value = Scene> {
+    prop_oneof![
+        20 => (any_status(), any_view(), any::<bool>()).prop_map(|(status, view, shown)| Scene::Running {
+            status: Arc::new(status),
+            view: Arc::new(view),
+            thumbnail: if shown { thumbnail(Shape::Colour { width: 1920, height: 1080 }) } else { None },
+        }),
+        1 => words().prop_map(|version| Scene::Splash { version }),
+        1 => prop::collection::vec(words(), 0..60).prop_map(|lines| Scene::Failed(lines.join("\n"))),
+    ]
+}
+
+fn shapes() -> Vec<Shape> {
+    let sizes = [(160, 128), (128, 160), (240, 135), (240, 240), (240, 320), (320, 240), (480, 320), (639, 479)];
+    sizes.map(|(width, height)| Shape::Colour { width, height }).to_vec()
+}
+
+/// What is on air looks like nothing else: words may be the same, the colour and the inverted bar may not.
+#[test]
+fn only_what_is_on_air_looks_so() {
+    for (name, scene) in scenes() {
+        let Scene::Running { status, view, .. } = &scene else { continue };
+        if view.identify || view.pin.is_some() {
+            continue;
+        }
+        let on_air = status.phase == Phase::OnAir;
+        let Frame::Colour(canvas) = draw(&scene, WIDE, now()) else { panic!("colours") };
+        let red = Rgb565::new(0xd8 >> 3, 0x12 >> 2, 0x1c >> 3);
+        assert_eq!(canvas.pixels.iter().filter(|pixel| **pixel == red).count() > 1000, on_air, "{name}");
+        let Frame::Mono(canvas) = draw(&scene, Shape::Mono, now()) else { panic!("one colour") };
+        if view.list.is_none() && !name.starts_with("system") {
+            let lit = canvas.pixels[..128 * 10].iter().filter(|pixel| pixel.is_on()).count();
+            assert_eq!(lit > 128 * 5, on_air, "{name}: {lit}");
+        }
+        assert_eq!(characters(&draw(&scene, Shape::Text, now())).contains("ON AIR"), on_air, "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_status_is_drawn_inside_of_any_display(scene in any_scene(), at in figure(), wall in stamp()) {
+        let now = Now { time: Time::from_nanos(at), wall };
+        let mut mono = Strict::<BinaryColor>::new(128, 64);
+        paint(&scene, MONO, &mut mono, now);
+        prop_assert_eq!(&mono.outside, &[]);
+        for shape in shapes() {
+            let Shape::Colour { width, height } = shape else { continue };
+            let mut colour = Strict::<Rgb565>::new(width, height);
+            paint(&scene, COLOUR, &mut colour, now);
+            prop_assert_eq!(&colour.outside, &[], "{:?}", shape);
+        }
+        let Frame::Text(grid) = draw(&scene, Shape::Text, now) else { panic!("no text") };
+        prop_assert!(grid.iter().flatten().all(|letter| (' '..='~').contains(letter)), "{:?}", grid);
+        for shape in [Shape::Mono, Shape::Text, WIDE] {
+            if let Some(next) = next_change(&scene, shape, now) {
+                prop_assert!(next > now.time || at > u64::MAX - 10_000_000_000, "{next:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_stays_until_it_changes_by_itself(scene in any_scene(), at in 0_u64..20_000_000_000, part in 0.0_f64..1.0) {
+        let moment = |nanos: u64| Now {
+            time: Time::from_nanos(nanos),
+            wall: wall().checked_add(std::time::Duration::from_nanos(nanos)).ok(),
+        };
+        for shape in [Shape::Mono, Shape::Text] {
+            let next = next_change(&scene, shape, moment(at)).map_or(at + 3_600_000_000_000, Time::nanos);
+            let between = at + ((next - at - 1) as f64 * part) as u64;
+            let held = matches!(&scene, Scene::Running { view, .. } if view.hold.is_some());
+            // A bar that fills grows all the time, and is drawn twenty times a second.
+            prop_assert!(held || draw(&scene, shape, moment(at)) == draw(&scene, shape, moment(between)), "{:?}", shape);
+        }
+    }
+}
+
+#[test]
+fn large_displays_get_larger_pixels() {
+    let scene = running(on_air(), view(Page::Live));
+    let Frame::Colour(small) = draw(&scene, WIDE, now()) else { panic!("colours") };
+    let Frame::Colour(large) = draw(&scene, Shape::Colour { width: 1920, height: 1080 }, now()) else {
+        panic!("colours")
+    };
+    assert_eq!((large.width, large.height, large.pixels.len()), (1920, 1080, 1920 * 1080));
+    let Frame::Colour(double) = draw(&scene, Shape::Colour { width: 640, height: 480 }, now()) else {
+        panic!("colours")
+    };
+    for (index, pixel) in double.pixels.iter().enumerate() {
+        let (x, y) = (index % 640 / 2, index / 640 / 2);
+        assert_eq!(*pixel, small.pixels[y * 320 + x]);
+    }
 }

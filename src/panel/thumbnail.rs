@@ -52,3 +52,57 @@ fn scaled(pixels: &[u8], wide: usize, high: usize, width: u32, height: u32) -> C
     }
     canvas
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// 32x16, red at the left and blue at the right, as ffmpeg's mjpeg encoder wrote it.
+    const HALVES: &[u8] = include_bytes!("../../tests/snapshots/halves.jpg");
+
+    #[test]
+    fn a_picture_is_made_smaller_by_averages() {
+        let picture = decode(HALVES, 8, 8).expect("a picture");
+        assert_eq!((picture.width, picture.height), (8, 4), "its proportions stay");
+        let (left, right) = (picture.pixels[0], picture.pixels[7]);
+        assert!(left.r() > 25 && left.b() < 6, "{left:?}");
+        assert!(right.b() > 25 && right.r() < 6, "{right:?}");
+        let whole = decode(HALVES, 1, 1).expect("a picture");
+        let mean = whole.pixels[0];
+        assert!((12..=19).contains(&mean.r()) && (12..=19).contains(&mean.b()), "{mean:?}");
+        assert_eq!(decode(HALVES, 64, 64).map(|picture| (picture.width, picture.height)), Some((64, 32)));
+    }
+
+    #[test]
+    fn what_is_too_large_or_damaged_is_refused() {
+        assert_eq!(decode(HALVES, 0, 8), None);
+        assert_eq!(decode(&HALVES[..40], 8, 8), None);
+        assert_eq!(decode(b"", 8, 8), None);
+        let mut padded = HALVES.to_vec();
+        padded.resize(BYTES + 1, 0);
+        assert_eq!(decode(&padded, 8, 8), None);
+        // The frame header (SOF0) says 32x16: as 16384x16 it is more than a preview can be.
+        let mut wide = HALVES.to_vec();
+        let header = wide.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a frame header");
+        (wide[header + 7], wide[header + 8]) = (0x40, 0);
+        assert_eq!(decode(&wide, 8, 8), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_picture_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400), at in 0_usize..2000,
+                                              size in (0_u32..40, 0_u32..40)) {
+            let _ = decode(&bytes, size.0, size.1);
+            let mut damaged = HALVES.to_vec();
+            let from = at % damaged.len();
+            for (byte, other) in damaged[from..].iter_mut().zip(bytes.iter().take(6)) {
+                *byte = *other;
+            }
+            if let Some(picture) = decode(&damaged, size.0, size.1) {
+                prop_assert!(picture.width <= size.0 && picture.height <= size.1);
+                prop_assert_eq!(picture.pixels.len(), (picture.width * picture.height) as usize);
+            }
+        }
+    }
+}

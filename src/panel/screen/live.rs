@@ -54,7 +54,13 @@ fn compact<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, Running { st
         pen.arrow(at, size, flow.trend, colour);
         let rate = rate + unit;
         let used = B10.width(&rate).min(60);
-        pen.text(B10, &rate, area(right - size - 3 - used, figures.top_left.y, used, figures.size.height as i32), Side::Right, plain);
+        pen.text(
+            B10,
+            &rate,
+            area(right - size - 3 - used, figures.top_left.y, used, figures.size.height as i32),
+            Side::Right,
+            plain,
+        );
         let time = head.time.as_deref().unwrap_or(if head.tone == Tone::Air { "time unknown" } else { "" });
         let face = if head.time.is_some() { B10 } else { R08 };
         let room = area(2, figures.top_left.y, right - size - used - 8, figures.size.height as i32);
@@ -63,7 +69,7 @@ fn compact<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, Running { st
         let mode = status.input.mode.map(|mode| mode.to_string());
         pen.text(B10, mode.as_deref().unwrap_or(&status.input.device), figures, Side::Left, plain);
     }
-    let sound = area(2, band + 15 + spare / 8, width - 4, 11 + spare / 8);
+    let sound = area(2, band + 17 + spare / 8, width - 4, 10 + spare / 8);
     let (queue, tone) = words::flow(status).map_or((String::new(), Tone::Plain), |flow| words::queue(flow.queue));
     let used = if queue.is_empty() { 0 } else { R08.width(&queue) + 6 };
     meters(pen, status, area(2, sound.top_left.y, width - 4 - used, sound.size.height as i32));
@@ -91,12 +97,12 @@ fn wide<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, running: Runnin
     let (width, height) = (pen.width, pen.height);
     let head = words::headline(status, now);
     title_bar(pen, &status.name, view, None);
-    let band = height * 27 / 100;
-    headline(pen, &head, area(0, 24, width, band), now);
+    let end = band_end(height);
+    headline(pen, &head, area(0, 24, width, end - 24), now);
     let picture = picture_place(width, height);
     photograph(pen, status, thumbnail, picture);
     let left = 8 + picture.size.width as i32 + 12;
-    figures(pen, status, area(left, 24 + band + 7, width - left - 8, height - band - 93));
+    figures(pen, status, area(left, end + 7, width - left - 8, height - end - 69));
     meters(pen, status, area(8, height - 54, width - 16, 20));
     let (text, tone) = words::footer(status, view);
     let place = area(0, height - 28, width, 28);
@@ -108,16 +114,21 @@ fn wide<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, running: Runnin
         pen.alarm(Point::new(8, height - 22), 15, colour, raised);
         inset = 30;
     }
-    pen.text(B10, &text, area(inset, height - 28, width - inset - 8, 28), Side::Left, colour);
+    pen.text(B12, &text, area(inset, height - 28, width - inset - 8, 28), Side::Left, colour);
+}
+
+/// Where the band with the word of the state ends on a wide display.
+pub fn band_end(height: i32) -> i32 {
+    24 + height * 27 / 100
 }
 
 /// Where the thumbnail is on a wide display: below the band, at the left, as 16:9 pictures are.
 pub fn picture_place(width: i32, height: i32) -> Rectangle {
-    let band = height * 27 / 100;
-    let room = height - band - 93;
+    let top = band_end(height) + 7;
+    let room = height - top - 62;
     let wide = (width * 48 / 100).min(room * 16 / 9);
     let high = wide * 9 / 16;
-    area(8, 24 + band + 7 + (room - high) / 2, wide, high)
+    area(8, top + (room - high) / 2, wide, high)
 }
 
 /// Rate, queue and Source; or what comes in, while nothing goes out.
@@ -228,11 +239,12 @@ fn meters<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, status: &Stat
     let (face, strong) = if compact { (R08, B08) } else { (R10, B10) };
     let levels = words::levels(status);
     if status.program.muted || levels.is_empty() {
-        let (word, colour) = if status.program.muted { ("MUTED", warn) } else { ("no sound", pen.palette.of(Tone::Faint)) };
+        let (word, colour) =
+            if status.program.muted { ("MUTED", warn) } else { ("no sound", pen.palette.of(Tone::Faint)) };
         return pen.text(if status.program.muted { strong } else { face }, word, place, Side::Left, colour);
     }
     let clipped = levels.iter().any(|level| level.clipped);
-    let mark = strong.width("CLIP") + 5;
+    let mark = if compact { strong.width("CLIP") + 5 } else { face.width("-60 dB") + 4 };
     let long = width - mark - 3;
     let each = height / levels.len() as i32;
     for (row, level) in levels.iter().enumerate() {
@@ -245,7 +257,9 @@ fn meters<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, status: &Stat
         pen.fill(place, fill);
         pen.text(strong, "CLIP", place, Side::Middle, ink);
     } else if !compact {
-        pen.text(face, "dB", area(x + long + 3, y, mark, height - 3), Side::Right, plain);
+        let peak = status.stats.audio_peak_db.iter().take(2).copied().fold(f64::NEG_INFINITY, f64::max);
+        let peak = if peak > -60.0 { format!("{peak:.0} dB") } else { "-60 dB".into() };
+        pen.text(face, &peak, area(x + long + 3, y, mark, height - 3), Side::Right, plain);
     }
 }
 
@@ -297,8 +311,17 @@ pub fn title_bar<D: DrawTarget<Error = Infallible>>(
     }
     let mut right = pen.width - margin;
     if let Some(head) = head {
-        let word = head.tag.unwrap_or(head.word).to_string() + &head.time.as_ref().map_or(String::new(), |time| format!(" {time}"));
-        let used = strong.width(&word).min(pen.width * 2 / 3);
+        let mut word = head.tag.unwrap_or(head.word).to_string();
+        if let Some(time) = &head.time {
+            let timed = format!("{word} {time}");
+            // The state is worth more than how long it has been so.
+            if !compact || strong.width(&timed) + strong.width(title) + 20 <= pen.width {
+                word = timed;
+            }
+        }
+        let lock = if view.locked { 12 } else { 0 };
+        let most = if compact { pen.width - 2 * margin - lock } else { pen.width * 2 / 3 };
+        let used = strong.width(&word).min(most);
         if compact {
             pen.text(strong, &word, area(right - used, 0, used, height), Side::Right, ink);
             right -= used + 4;
@@ -314,7 +337,7 @@ pub fn title_bar<D: DrawTarget<Error = Infallible>>(
         pen.lock(Point::new(right, (height - 9) / 2), ink);
         right -= 4;
     }
-    if !compact {
+    if !compact && right > pen.width / 2 {
         right = dots(pen, view.page, right);
     }
     pen.text(strong, title, area(margin, 0, right - margin, height), Side::Left, ink);

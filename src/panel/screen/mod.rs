@@ -104,7 +104,11 @@ pub fn draw(scene: &Scene, shape: Shape, now: Now) -> Frame {
             let (scale, wide, high) = shape.layout();
             let mut canvas = Canvas::new(wide, high, Rgb565::BLACK);
             paint(scene, COLOUR, &mut canvas, now);
-            Frame::Colour(if (wide, high) == (width, height) { canvas } else { enlarged(&canvas, scale, width, height) })
+            Frame::Colour(if (wide, high) == (width, height) {
+                canvas
+            } else {
+                enlarged(&canvas, scale, width, height)
+            })
         }
     }
 }
@@ -152,11 +156,21 @@ fn running<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, running: Run
         let title = if pen.compact() { list.title.as_str() } else { pages::title(view.page) };
         let top = live::title_bar(pen, title, view, Some(&head));
         overlay::list(pen, list, top);
-    } else if view.page == Page::Live {
+    } else if view.page == Page::Live && (view.hold.is_none() || !pen.compact()) {
         live::draw(pen, running);
     } else {
-        let top = live::title_bar(pen, pages::title(view.page), view, Some(&head)) + if pen.compact() { 1 } else { 6 };
         let sheet = pages::sheet(status, view, now);
+        let all = pen.width;
+        let mut title = pages::title(view.page);
+        if pen.compact()
+            && let Some(code) = sheet::code(&sheet, pen.width, pen.height, true)
+        {
+            // The code takes all of the height; what is left of the bar is for the state.
+            pen.width -= code.side + 2;
+            title = "";
+        }
+        let top = live::title_bar(pen, title, view, Some(&head)) + if pen.compact() { 1 } else { 6 };
+        pen.width = all;
         sheet::draw(pen, &sheet, view.scroll, pen::area(0, top, pen.width, pen.height - top));
     }
     if let Some(hold) = &view.hold {
@@ -220,7 +234,8 @@ const HOLD_STEP: Duration = Duration::from_millis(50);
 
 /// The next multiple of `step` ms after `now`.
 fn after(now: Time, step: u64) -> Time {
-    Time::from_millis((now.millis() / step + 1) * step)
+    let step = step * 1_000_000;
+    now + Duration::from_nanos(step - now.nanos() % step)
 }
 
 /// What is over of `left` when a whole number of seconds, less than it, is left.

@@ -2,7 +2,7 @@
 
 use super::{
     live,
-    pen::{B08, B10, B12, B14, LARGE, Pen, R08, R10, Side, Tone, area},
+    pen::{B08, B10, B12, B14, LARGE, Pen, R08, R10, R12, Side, Tone, area},
     sheet::{faces, window, wrap},
     words,
 };
@@ -70,29 +70,30 @@ pub fn list<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, list: &List
     }
 }
 
-/// A box in the middle of the display, emptied and framed; gives what is inside.
+/// A box at the bottom of the display, emptied and framed; gives what is inside.
 fn sheet_over<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, height: i32, tone: Tone) -> Rectangle {
     let height = height.min(pen.height);
-    let (x, y) = if pen.compact() { (0, pen.height - height) } else { (16, (pen.height - height) / 2 + 20) };
-    let y = y.min(pen.height - height);
-    let place = area(x, y, pen.width - 2 * x, height);
+    // The state above stays to be seen.
+    let y = pen.height - height;
+    let place = area(0, y, pen.width, height);
     let (ground, colour) = (pen.palette.ground(), pen.palette.of(tone));
     pen.fill(place, ground);
     pen.frame(place, colour);
     if !pen.compact() {
-        pen.frame(area(x + 1, y + 1, pen.width - 2 * x - 2, height - 2), colour);
+        pen.frame(area(1, y + 1, pen.width - 2, height - 2), colour);
     }
     let inset = if pen.compact() { 3 } else { 12 };
-    area(x + inset, y + 2, pen.width - 2 * x - 2 * inset, height - 4)
+    area(inset, y + 2, pen.width - 2 * inset, height - 4)
 }
 
 /// A button that is held: what it will do, a bar that fills, and how not to do it.
 pub fn hold<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, hold: &Hold, now: Now) {
     let compact = pen.compact();
-    let inner = sheet_over(pen, if compact { 46 } else { 112 }, Tone::Plain);
+    let inner =
+        sheet_over(pen, if compact { pen.height - 14 } else { pen.height - live::band_end(pen.height) }, Tone::Plain);
     let (x, y, width) = (inner.top_left.x, inner.top_left.y, inner.size.width as i32);
     let (plain, faint, busy) = (pen.palette.of(Tone::Plain), pen.palette.of(Tone::Faint), pen.palette.of(Tone::Busy));
-    let (face, small, text, bar) = if compact { (B10, R08, 16, 12) } else { (B14, R10, 38, 30) };
+    let (face, small, text, bar) = if compact { (B10, R08, 18, 14) } else { (B14, R12, 52, 44) };
     pen.text(face, &hold.text, area(x, y, width, text), Side::Middle, plain);
     let place = area(x, y + text, width, bar);
     pen.frame(place, plain);
@@ -107,7 +108,7 @@ pub fn notice<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, notice: &
     let (face, _, line) = faces(pen.compact());
     let tone = if notice.failed { Tone::Warn } else { Tone::Good };
     let icon = if pen.compact() { 9 } else { 15 };
-    let room = pen.width - if pen.compact() { 6 } else { 56 } - icon - 6;
+    let room = pen.width - if pen.compact() { 6 } else { 24 } - icon - 6;
     let mut lines = wrap(&face.letters(&notice.text), room, &|text| face.width(text));
     let most = if pen.compact() { 3 } else { 5 };
     if lines.len() > most {
@@ -117,12 +118,16 @@ pub fn notice<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, notice: &
             *last = face.fit(&format!("{last} and what follows, which is cut off here"), room);
         }
     }
-    let pad = if pen.compact() { 6 } else { 20 };
-    let inner = sheet_over(pen, lines.len() as i32 * line + pad, tone);
+    let full = if pen.compact() { 39 } else { (lines.len() as i32 * line + 20).max(62) };
+    let inner = sheet_over(pen, full, tone);
     let (x, y, height) = (inner.top_left.x, inner.top_left.y, inner.size.height as i32);
     let (colour, plain) = (pen.palette.of(tone), pen.palette.of(Tone::Plain));
     let at = Point::new(x, y + (height - icon) / 2);
-    if notice.failed { pen.cross(at, icon, colour) } else { pen.tick(at, icon, colour) }
+    if notice.failed {
+        pen.cross(at, icon, colour)
+    } else {
+        pen.tick(at, icon, colour)
+    }
     let top = y + (height - lines.len() as i32 * line) / 2;
     for (row, text) in lines.iter().enumerate() {
         pen.text(face, text, area(x + icon + 6, top + row as i32 * line, room, line), Side::Left, plain);
@@ -137,9 +142,7 @@ pub fn pin<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, pin: &Pin, n
     let (plain, faint) = (pen.palette.of(Tone::Plain), pen.palette.of(Tone::Faint));
     pen.text(face, "Pair with this number", area(2, 0, width - 4, line), Side::Middle, faint);
     let middle = area(4, line, width - 8, height - 2 * line);
-    let fits = |face: &&&super::pen::Face| {
-        face.width(&digits) <= width - 8 && face.capital + 2 <= height - 2 * line
-    };
+    let fits = |face: &&&super::pen::Face| face.width(&digits) <= width - 8 && face.capital + 2 <= height - 2 * line;
     let large = LARGE.iter().find(fits).copied().unwrap_or(B08);
     pen.text(large, &digits, middle, Side::Middle, plain);
     pen.text(face, &left, area(2, height - line, width - 4, line), Side::Middle, faint);

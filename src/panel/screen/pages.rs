@@ -161,9 +161,9 @@ fn sources(sheet: &mut Sheet, view: &View) {
     }
     for SourceLine { name, region, nearest, primary, backup } in &view.sources {
         let mut remarks = Vec::new();
-        remarks.extend(region.clone());
         remarks.extend(nearest.then(|| "nearest".to_string()));
         remarks.extend(backup.then(|| "backup".to_string()));
+        remarks.extend(region.clone());
         let mark = if *primary { Mark::Full } else { Mark::None };
         sheet.rows.push(Row::Entry(mark, name.clone(), remarks.join(", ")));
     }
@@ -176,6 +176,10 @@ fn preflight(sheet: &mut Sheet, view: &View) {
         sheet.text("Tries the way to the ingest and measures the upload. Nothing goes on air.", Tone::Plain);
         return;
     };
+    if let Some(verdict) = &preflight.verdict {
+        sheet.text(&verdict.text, if verdict.passed { Tone::Good } else { Tone::Bad });
+    }
+    sheet.follow = preflight.verdict.is_none();
     sheet.pair("Source", source);
     for step in &preflight.steps {
         let mark = match step.passed {
@@ -185,10 +189,8 @@ fn preflight(sheet: &mut Sheet, view: &View) {
         };
         sheet.rows.push(Row::Entry(mark, step.text.clone(), step.remark.clone().unwrap_or_default()));
     }
-    match &preflight.verdict {
-        Some(verdict) => sheet.text(&verdict.text, if verdict.passed { Tone::Good } else { Tone::Bad }),
-        None if preflight.steps.iter().all(|step| step.passed.is_some()) => sheet.text("Trying ...", Tone::Busy),
-        None => {}
+    if preflight.verdict.is_none() && preflight.steps.iter().all(|step| step.passed.is_some()) {
+        sheet.text("Trying ...", Tone::Busy);
     }
 }
 
@@ -207,7 +209,11 @@ fn system(sheet: &mut Sheet, status: &Status, view: &View, now: Now) {
     }
     if let Some(free) = stats.disk_free_bytes {
         let tone = if free < 200_000_000 { Tone::Warn } else { Tone::Plain };
-        let text = if free < 1_000_000_000 { format!("{} MB", free / 1_000_000) } else { format!("{} GB", free / 1_000_000_000) };
+        let text = if free < 1_000_000_000 {
+            format!("{} MB", free / 1_000_000)
+        } else {
+            format!("{} GB", free / 1_000_000_000)
+        };
         sheet.rows.push(Row::Pair("Disk", text, tone));
     }
     sheet.pair("Up", words::long_span(stats.uptime_ms));

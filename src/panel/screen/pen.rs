@@ -157,6 +157,8 @@ macro_rules! face {
 pub const R08: &Face = face!(u8g2_font_helvR08_te, 8);
 /// See [`R08`].
 pub const R10: &Face = face!(u8g2_font_helvR10_te, 11);
+/// See [`R08`].
+pub const R12: &Face = face!(u8g2_font_helvR12_te, 12);
 /// Bold.
 pub const B08: &Face = face!(u8g2_font_helvB08_te, 8);
 /// See [`B08`].
@@ -301,9 +303,22 @@ impl<'a, D: DrawTarget<Error = Infallible>> Pen<'a, D> {
                 Side::Middle => space / 2,
                 Side::Right => space,
             };
-        let at = Point::new(x, place.top_left.y + (height + face.capital) / 2);
+        let mut at = Point::new(x, place.top_left.y + (height + face.capital) / 2);
+        // Some letters reach further up, down or to the side than most.
+        let reach = face.font.get_rendered_dimensions(letters.as_str(), at, VerticalPosition::Baseline);
+        if let Some(inked) = reach.ok().and_then(|reach| reach.bounding_box) {
+            let end = inked.top_left + Point::new(inked.size.width as i32, inked.size.height as i32);
+            at -= Point::new((end.x - self.width).max(0), (end.y - self.height).max(0));
+            at -= Point::new(inked.top_left.x.min(0), inked.top_left.y.min(0));
+        }
         // All letters are there, so nothing can fail but the target, which cannot.
-        let _ = face.font.render(letters.as_str(), at, VerticalPosition::Baseline, FontColor::Transparent(colour), self.target);
+        let _ = face.font.render(
+            letters.as_str(),
+            at,
+            VerticalPosition::Baseline,
+            FontColor::Transparent(colour),
+            self.target,
+        );
     }
 
     /// A tick.

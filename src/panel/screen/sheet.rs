@@ -11,6 +11,8 @@ pub struct Sheet {
     pub rows: Vec<Row>,
     /// Drawn as a QR code beside them, where there is room.
     pub code: Option<String>,
+    /// Whether its last lines are what is looked at.
+    pub follow: bool,
 }
 
 /// A thing that a page says.
@@ -65,6 +67,11 @@ impl Sheet {
         self.rows.push(Row::Text(text.into(), tone));
     }
 
+    /// By how many lines it is moved up where `scroll` is what was asked for.
+    pub fn scrolled(&self, scroll: usize) -> usize {
+        if self.follow && scroll == 0 { usize::MAX } else { scroll }
+    }
+
     /// The lines on a display that is `width` wide, where `measure` says how wide words are and `letters` how they are written.
     pub fn lines(&self, width: i32, measure: &dyn Fn(&str) -> i32, letters: &dyn Fn(&str) -> String) -> Vec<Line> {
         let mut lines = Vec::new();
@@ -73,12 +80,13 @@ impl Sheet {
             match row {
                 Row::Pair(label, value, tone) => {
                     let value = letters(value);
-                    if measure(label) + 2 * space + measure(&value) <= width {
+                    if measure(label) + space + measure(&value) <= width {
                         lines.push(Line::Pair(label, value, *tone));
                     } else {
                         lines.push(Line::Words((*label).to_string(), Tone::Faint, false));
                         let room = width - 2 * space;
-                        lines.extend(wrap(&value, room, measure).into_iter().map(|part| Line::Words(part, *tone, true)));
+                        lines
+                            .extend(wrap(&value, room, measure).into_iter().map(|part| Line::Words(part, *tone, true)));
                     }
                 }
                 Row::Text(text, tone) => {
@@ -131,15 +139,16 @@ pub fn draw<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, sheet: &She
     let (face, strong, height) = faces(pen.compact());
     let (top, margin) = (place.top_left.y, if pen.compact() { 2 } else { 8 });
     let mut width = pen.width - 2 * margin - 4;
-    if let Some(code) = sheet.code.as_deref().and_then(|text| qrcodegen::QrCode::encode_text(text, qrcodegen::QrCodeEcc::Low).ok())
-    {
-        width -= draw_code(pen, &code, place).map_or(0, |used| used + margin);
+    let code = code(sheet, pen.width, pen.height, pen.compact());
+    if let Some(code) = &code {
+        draw_code(pen, code);
+        width -= code.side + margin + 4;
     }
     // The bold letters are the wider ones, so what fits in them fits in both.
     let lines = sheet.lines(width, &|text| strong.width(text), &|text| face.letters(text));
     let rows = (place.size.height as i32 / height).max(1) as usize;
-    let seen = window(lines.len(), rows, scroll);
-    if lines.len() > rows {
+    let seen = window(lines.len(), rows, sheet.scrolled(scroll));
+    if lines.len() > rows && code.is_none() {
         let track = place.size.height as i32 - 4;
         let long = (track * rows as i32 / lines.len() as i32).max(4);
         let at = (track - long) * seen.start as i32 / (lines.len() - rows) as i32;
@@ -168,8 +177,8 @@ pub fn draw<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, sheet: &She
 
 /// Regular and bold letters, and the height of a line.
 pub fn faces(compact: bool) -> (&'static Face, &'static Face, i32) {
-    use super::pen::{B08, B10, R08, R10};
-    if compact { (R08, B08, 12) } else { (R10, B10, 19) }
+    use super::pen::{B08, B12, R08, R12};
+    if compact { (R08, B08, 12) } else { (R12, B12, 21) }
 }
 
 fn entry<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, mark: Mark, words: (&str, &str), place: Rectangle) {
@@ -194,31 +203,43 @@ fn entry<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, mark: Mark, wo
     pen.text(face, &remark, area(x, place.top_left.y, width, height), Side::Right, faint);
 }
 
-/// Draws `code` at the right of `place`, dark on light as readers want it; gives the width that it takes, or none where dots
-/// would be too small to be read.
-fn draw_code<D: DrawTarget<Error = Infallible>>(
-    pen: &mut Pen<'_, D>,
-    code: &qrcodegen::QrCode,
-    place: Rectangle,
-) -> Option<i32> {
-    // ISO/IEC 18004 wants four modules of quiet around; readers are content with two, and the light comes from us.
-    let (modules, quiet) = (code.size(), if pen.compact() { 1 } else { 2 });
-    let room = (place.size.height as i32).min(pen.width / 2);
-    let dot = (room / (modules + 2 * quiet)).min(5);
-    if dot < if pen.compact() { 1 } else { 2 } {
-        return None;
-    }
-    let side = (modules + 2 * quiet) * dot;
-    let light = pen.palette.of(Tone::Plain);
-    let dark = pen.palette.ground();
-    let corner = Point::new(pen.width - side - if pen.compact() { 3 } else { 10 }, place.top_left.y + 1);
-    pen.fill(area(corner.x, corner.y, side, side), light);
-    for y in 0..modules {
-        for x in 0..modules {
-            if code.get_module(x, y) {
-                pen.fill(area(corner.x + (x + quiet) * dot, corner.y + (y + quiet) * dot, dot, dot), dark);
+/// A QR code as it is drawn.
+pub struct Code {
+    modules: qrcodegen::QrCode,
+    /// Around it, modules: ISO/IEC 18004 wants four, readers are content with two.
+    quiet: i32,
+    /// Width and height of a module, pixels.
+    dot: i32,
+    /// Width and height of all of it, pixels.
+    pub side: i32,
+}
+
+/// The code of `sheet` for a display of `width` and `height`; none where its dots would be too small to be read. On a compact
+/// display it needs all of the height.
+pub fn code(sheet: &Sheet, width: i32, height: i32, compact: bool) -> Option<Code> {
+    let modules = qrcodegen::QrCode::encode_text(sheet.code.as_deref()?, qrcodegen::QrCodeEcc::Low).ok()?;
+    let quiet = 2;
+    let room = if compact { height.min(width * 3 / 5) } else { (height - 40).min(width / 2) };
+    let dot = (room / (modules.size() + 2 * quiet)).min(5);
+    let side = (modules.size() + 2 * quiet) * dot;
+    (dot >= 2).then_some(Code { modules, quiet, dot, side })
+}
+
+/// Draws `code` at the right, dark on light as readers want it.
+fn draw_code<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, code: &Code) {
+    let Code { modules, quiet, dot, side } = code;
+    let (light, dark) = (pen.palette.of(Tone::Plain), pen.palette.ground());
+    let corner = if pen.compact() {
+        Point::new(pen.width - side, (pen.height - side) / 2)
+    } else {
+        Point::new(pen.width - side - 10, 32)
+    };
+    pen.fill(area(corner.x, corner.y, *side, *side), light);
+    for y in 0..modules.size() {
+        for x in 0..modules.size() {
+            if modules.get_module(x, y) {
+                pen.fill(area(corner.x + (x + quiet) * dot, corner.y + (y + quiet) * dot, *dot, *dot), dark);
             }
         }
     }
-    Some(side + 4)
 }

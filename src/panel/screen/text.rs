@@ -202,7 +202,7 @@ fn running(rows: &mut Rows, running: Running<'_>) {
         rows.pair(0, pages::title(view.page), if view.locked { "LOCKED" } else { state });
         let sheet = pages::sheet(status, view, now);
         let lines = sheet.lines(COLUMNS as i32, &measure, &|text| ascii(text));
-        let seen = window(lines.len(), TEXT.1 - 1, view.scroll);
+        let seen = window(lines.len(), TEXT.1 - 1, sheet.scrolled(view.scroll));
         for (row, at) in seen.enumerate() {
             line(rows, row + 1, &lines[at]);
         }
@@ -240,13 +240,15 @@ fn live(rows: &mut Rows, Running { status, view, now, .. }: Running<'_>, head: &
     let dark = head.blinks && now.time.millis() / super::live::BLINK % 2 == 1;
     let time = head.time.as_deref().unwrap_or_default();
     let word = match (head.tag, head.tone) {
-        (Some(tag), _) => format!("{tag}: {}", head.word),
+        (Some(tag), _) => format!("{} {tag}", head.word),
         // Nothing else has stars.
         (None, Tone::Air) => format!("*** {} ***", head.word),
         (None, _) if dark => format!("  {}", head.word),
         (None, _) => format!("> {}", head.word),
     };
-    if word.len() + 1 + time.len() <= COLUMNS { rows.pair(0, &word, time) } else { rows.pair(0, &word.replace("*** ", "* ").replace(" ***", " *"), time) }
+    let word = if word.len() + 1 + time.len() > COLUMNS { word.replace("***", "*") } else { word };
+    // The state is worth more than how long it has been so.
+    rows.pair(0, &word, if word.len() + 1 + time.len() > COLUMNS { "" } else { time });
     match words::flow(status) {
         Some(flow) => {
             let (rate, unit) = words::rate(flow.acknowledged);
@@ -255,7 +257,11 @@ fn live(rows: &mut Rows, Running { status, view, now, .. }: Running<'_>, head: &
                 words::Trend::Steady => '=',
                 words::Trend::Falling => 'v',
             };
-            rows.pair(1, &format!("{rate} {unit} {trend}"), &format!("q{}", words::queue(flow.queue).0.replace(' ', "")));
+            rows.pair(
+                1,
+                &format!("{rate} {unit} {trend}"),
+                &format!("q{}", words::queue(flow.queue).0.replace(' ', "")),
+            );
         }
         None => match status.input.mode {
             Some(mode) => rows.put(1, 0, &fit(&mode.to_string(), COLUMNS)),
