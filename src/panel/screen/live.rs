@@ -1,7 +1,7 @@
 //! The Live page: where the push is in the largest letters, then rate, queue, sound and what is wrong.
 
 use super::{
-    pen::{B08, B10, B12, B14, B18, B24, LARGE, Pen, R08, R10, Side, Tone, area},
+    pen::{B08, B10, B12, B14, B24, LARGE, Pen, R08, R10, Side, Tone, area},
     words::{self, Headline},
 };
 use crate::{
@@ -356,6 +356,3 @@ fn dots<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, page: Page, rig
     }
     left - 6
 }
-
-/// The faces for what is said aloud: a title and words.
-pub const ALOUD: [&super::pen::Face; 2] = [B18, B12];

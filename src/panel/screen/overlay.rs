@@ -2,7 +2,7 @@
 
 use super::{
     live,
-    pen::{B08, B10, B12, B14, LARGE, Pen, R08, R10, R12, Side, Tone, area},
+    pen::{B08, B10, B12, B14, B18, LARGE, Pen, R08, R10, R12, Side, Tone, area},
     sheet::{faces, window, wrap},
     words,
 };
@@ -152,10 +152,10 @@ pub fn pin<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, pin: &Pin, n
 pub fn identify<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, status: &Status, now: Now) {
     let (width, height) = (pen.width, pen.height);
     let (light, dark) = (pen.palette.of(Tone::Plain), pen.palette.ground());
-    let lit = now.time.millis() / FLASH % 2 == 0;
+    let lit = (now.time.millis() / FLASH).is_multiple_of(2);
     let (fill, ink) = if lit { (light, dark) } else { (dark, light) };
     pen.fill(area(0, 0, width, height), fill);
-    let face = if pen.compact() { B10 } else { live::ALOUD[0] };
+    let face = if pen.compact() { B10 } else { B18 };
     let small = if pen.compact() { R08 } else { R10 };
     let margin = 4;
     let half = height / 2;

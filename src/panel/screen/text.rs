@@ -177,7 +177,7 @@ pub fn failed_lines(text: &str) -> (Vec<String>, usize) {
 fn running(rows: &mut Rows, running: Running<'_>) {
     let Running { status, view, now, .. } = running;
     if view.identify {
-        if now.time.millis() / overlay::FLASH % 2 == 0 {
+        if (now.time.millis() / overlay::FLASH).is_multiple_of(2) {
             rows.grid = [['*'; COLUMNS]; TEXT.1];
         }
         rows.clear(1..3);
