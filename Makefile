@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 .DEFAULT_GOAL := help
 SECONDS ?= 600
 SEED ?= $(shell date +%s)
-.PHONY: help demo test lint box press arm64 cross bench linklab faults install setup-% clean-cache
+.PHONY: help demo test lint box press arm64 cross bench linklab screens faults install setup-% clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -51,6 +51,10 @@ bench: setup-demo ## compare with gst-launch-1.0 and ffmpeg
 
 linklab: ## the rate controller over traces of links beside OBS's rule, belacoder's and an oracle (LINK_TRACES=folder of .up files)
 	cargo test --locked --test linklab -- --nocapture
+
+screens: ## draw every screen of the panel into target/screens.png, a contact sheet
+	cargo test --locked --test screens every_screen
+	@echo "look at $(TARGET)/screens.png; UPDATE_SCREENS=1 INSTA_UPDATE=always make screens takes what is drawn as right"
 
 faults: setup-test ## the fault campaign for SECONDS=600 with SEED: what can happen in a field, in random order
 	cargo build --locked --all-targets

@@ -52,6 +52,7 @@ impl<C: PixelColor> DrawTarget for Canvas<C> {
 
 /// One whole picture for a display, in what the display can show.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a panel has two of them, and the others have more on the heap")]
 pub enum Frame {
     /// Lit or dark pixels.
     Mono(Canvas<BinaryColor>),

@@ -2,6 +2,8 @@
 
 pub mod buttons;
 pub mod canvas;
+pub mod screen;
+pub mod thumbnail;
 
 use crate::{board::Tally, control::menu::View, status::Status};
 use std::sync::Arc;

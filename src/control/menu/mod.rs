@@ -37,6 +37,10 @@ pub struct View {
     pub sources: Vec<SourceLine>,
     /// The last preflight.
     pub preflight: Preflight,
+    /// Where a computer reaches the box over HTTPS: `192.0.2.17:8443`, or an IPv6 address in brackets; none while it may not.
+    pub address: Option<String>,
+    /// The fingerprint of the box's certificate, as browsers show it.
+    pub fingerprint: Option<String>,
 }
 
 /// A page, in the order in which they are turned.
