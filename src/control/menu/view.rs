@@ -25,6 +25,8 @@ impl Control {
             idle: menu.idle(now),
             identify: menu.identifies(now),
             pin: None,
+            address: None,
+            fingerprint: None,
             sources: self.settings.sources.iter().map(|source| self.source_line(&source.name)).collect(),
             preflight: menu.preflight.clone(),
         }
