@@ -4,15 +4,29 @@
 mod support;
 
 use bytes::BytesMut;
-use fieldcast::uplink::{
-    Cause, Report, Stage,
-    amf::{self, Value},
-    chunk::{Reader, Writer, kind},
-    trust::Trust,
+use fieldcast::{
+    access_unit::Track,
+    status::AcknowledgedBy,
+    uplink::{
+        Cause, Report, Stage,
+        amf::{self, Value},
+        chunk::{Reader, Writer, kind},
+        task::Order,
+        trust::Trust,
+    },
 };
-use std::{future::Future, net::Ipv4Addr, process::Command, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::Ipv4Addr,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use support::{
-    Authority, Nginx, TlsFront, free_port, has_tools, in_namespace,
+    Authority, Nginx, TlsFront, free_port, has_tools, in_namespace, now,
     push::{Push, no_trust, target},
     units,
 };
@@ -62,6 +76,9 @@ struct Scripted {
     stream: TcpStream,
     reader: Reader,
     writer: Writer,
+    /// Bytes that came, and the window that the client asked for.
+    received: u64,
+    window: u64,
 }
 
 impl Scripted {
@@ -71,22 +88,53 @@ impl Scripted {
         greeting.extend_from_within(1..);
         stream.write_all(&greeting).await.expect("S0, S1 and S2");
         stream.read_exact(&mut [0; 1536]).await.expect("C2");
-        Self { stream, reader: Reader::default(), writer: Writer::default() }
+        Self { stream, reader: Reader::default(), writer: Writer::default(), received: 3073, window: 0 }
     }
 
     /// The next command: its name and transaction; none once the client has gone.
     async fn command(&mut self) -> Option<(String, f64)> {
-        let mut buffer = [0; 4096];
         loop {
             while let Some(message) = self.reader.next_message().expect("chunks") {
-                if message.kind == kind::COMMAND {
-                    let values = amf::read_all(&message.body);
-                    return Some((values[0].as_text()?.to_owned(), values[1].as_number()?));
+                match message.kind {
+                    kind::COMMAND => {
+                        let values = amf::read_all(&message.body);
+                        return Some((values[0].as_text()?.to_owned(), values[1].as_number()?));
+                    }
+                    kind::WINDOW => self.window = u32::from_be_bytes(*message.body.first_chunk()?).into(),
+                    _ => {}
                 }
             }
-            let count = self.stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
-            self.reader.push(&buffer[..count]);
+            self.read().await?;
         }
+    }
+
+    /// More of what the client sends; none once it has gone.
+    async fn read(&mut self) -> Option<()> {
+        let mut buffer = [0; 4096];
+        let count = self.stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
+        self.received += count as u64;
+        self.reader.push(&buffer[..count]);
+        Some(())
+    }
+
+    /// Acknowledges each window that it was asked for and answers no ping, until it freezes.
+    async fn acknowledge(&mut self, frozen: &AtomicBool) -> Option<()> {
+        let mut acknowledged = 0;
+        while !frozen.load(Ordering::Relaxed) {
+            while let Some(message) = self.reader.next_message().expect("chunks") {
+                if message.kind == kind::WINDOW {
+                    self.window = u32::from_be_bytes(*message.body.first_chunk()?).into();
+                }
+            }
+            if self.received - acknowledged >= self.window {
+                acknowledged = self.received;
+                let mut out = BytesMut::new();
+                self.writer.write(kind::ACK, 0, 0, &[&(acknowledged as u32).to_be_bytes()], &mut out);
+                self.stream.write_all(&out).await.ok()?;
+            }
+            self.read().await?;
+        }
+        Some(())
     }
 
     async fn answer(&mut self, values: &[Value]) {
@@ -119,6 +167,35 @@ impl Scripted {
         }
         ingest
     }
+}
+
+/// Takes this long for each answer, and this long for the one to `publish`.
+async fn slow(stream: TcpStream, each: Duration, publish: Duration) {
+    sleep(each).await;
+    let mut ingest = Scripted::greet(stream).await;
+    while let Some((name, transaction)) = ingest.command().await {
+        match name.as_str() {
+            "connect" | "createStream" => {
+                sleep(each).await;
+                ingest.result(transaction).await;
+            }
+            "publish" => {
+                sleep(publish).await;
+                ingest.status("status", "NetStream.Publish.Start").await;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Tells the push of a change of the network each 300 ms, for as long as it runs.
+fn flap(push: &Push) {
+    let orders = push.orders.clone();
+    tokio::spawn(async move {
+        while orders.send(Order::NetworkChanged).await.is_ok() {
+            sleep(Duration::from_millis(300)).await;
+        }
+    });
 }
 
 async fn forever() {
@@ -219,11 +296,11 @@ async fn a_refused_publish_is_a_rejection_unless_the_key_has_worked() {
     );
 
     // The ingest crashes while it was on air, and comes back before it has noticed that the old connection is gone.
-    let first = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let first = Arc::new(AtomicBool::new(true));
     let url = ingest(move |stream| {
         let first = first.clone();
         async move {
-            if !first.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            if !first.swap(false, Ordering::Relaxed) {
                 Scripted::until_publish(stream, "error", "NetStream.Publish.BadName").await.command().await;
                 return;
             }
@@ -259,6 +336,118 @@ async fn a_refused_publish_is_a_rejection_unless_the_key_has_worked() {
         assert_eq!(cause, Cause::NameInUse);
         assert!(retry_in.as_millis() <= expected, "{retry_in:?}: the key has worked");
     }
+}
+
+/// Its kernel goes on for minutes, at a low rate; TCP's count must not say that all is well.
+#[tokio::test]
+async fn an_ingest_that_acknowledges_and_answers_no_ping_freezes() {
+    if !has_tools() {
+        return;
+    }
+    let all = units::made(4);
+    let few: Vec<_> = all.iter().filter(|unit| unit.track == Track::Audio || unit.key).cloned().collect();
+    for units in [all, few] {
+        let frozen = Arc::new(AtomicBool::new(false));
+        let freezes = frozen.clone();
+        let url = ingest(move |stream| {
+            let frozen = freezes.clone();
+            async move {
+                let mut ingest = Scripted::until_publish(stream, "status", "NetStream.Publish.Start").await;
+                ingest.acknowledge(&frozen).await;
+                forever().await;
+            }
+        })
+        .await;
+        let mut push = Push::start(target(&url, "key"), no_trust());
+        push.feed(units);
+        let by = |report| match report {
+            Report::Acknowledged { by, .. } => Some(by),
+            _ => None,
+        };
+        push.until(8 * SECOND, by).await;
+        sleep(8 * SECOND).await;
+        let reports = push.missed();
+        assert!(!reports.iter().any(|report| matches!(report, Report::Failed { .. })), "{reports:?}");
+        let proofs: Vec<_> = reports.into_iter().filter_map(by).collect();
+        assert!(proofs.len() >= 3 && proofs.iter().all(|by| *by == AcknowledgedBy::RtmpAck), "{proofs:?}");
+        let (began, mut said) = (now(), Duration::ZERO);
+        frozen.store(true, Ordering::Relaxed);
+        let (took, cause) = push
+            .until(8 * SECOND, |report| match report {
+                Report::Failed { cause, .. } => Some(cause),
+                Report::Acknowledged { .. } => {
+                    said = began.elapsed();
+                    None
+                }
+                _ => None,
+            })
+            .await;
+        println!("  noticed after {took:.2?}");
+        assert_eq!(cause, Cause::Stalled);
+        assert!(said <= SECOND, "what a kernel takes is no acknowledgement: {said:?}");
+        push.stop().await;
+    }
+}
+
+/// Such as an interface that nothing goes through, and that comes and goes.
+#[tokio::test]
+async fn a_network_that_changes_all_the_time_does_not_keep_the_box_off_air() {
+    if !has_tools() {
+        return;
+    }
+    let (each, nothing) = (Duration::from_millis(500), Duration::ZERO);
+    for (each, publish, attempts) in [(each, each, 1), (nothing, 3 * SECOND, 2)] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        let url = ingest(move |stream| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            slow(stream, each, publish)
+        })
+        .await;
+        let mut push = Push::start(target(&url, "key"), no_trust());
+        flap(&push);
+        let publishing = |report| matches!(report, Report::Publishing { .. }).then_some(());
+        let (took, ()) = push.until(7 * SECOND, publishing).await;
+        println!("  on air after {took:.2?}");
+        assert_eq!(calls.load(Ordering::Relaxed), attempts);
+        assert!(push.stop().await < SECOND);
+    }
+    // And who refuses the key is not asked again each time.
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let url = ingest(move |stream| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async { drop(Scripted::until_publish(stream, "error", "NetStream.Publish.Denied").await.command().await) }
+    })
+    .await;
+    let push = Push::start(target(&url, "key"), no_trust());
+    flap(&push);
+    sleep(3 * SECOND).await;
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+    push.stop().await;
+    // Where nothing comes after a change, the attempt is begun anew long before its deadline.
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let url = ingest(move |stream| {
+        let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if first {
+                let _keep = stream;
+                forever().await;
+            } else {
+                slow(stream, Duration::ZERO, Duration::ZERO).await;
+            }
+        }
+    })
+    .await;
+    let mut push = Push::start(target(&url, "key"), no_trust());
+    let handshake = |report| (report == Report::Connecting(Stage::Handshake)).then_some(());
+    push.until(SECOND, handshake).await;
+    push.orders.send(Order::NetworkChanged).await.expect("it runs");
+    let (took, ()) = push.until(4 * SECOND, handshake).await;
+    assert!((1900..3000).contains(&took.as_millis()), "{took:?}");
+    push.publishing().await;
+    push.stop().await;
 }
 
 #[tokio::test]
@@ -359,7 +548,7 @@ async fn names_without_address_server_or_network_are_told_apart() {
     // A way out, where nobody answers.
     assert!(Command::new("ip").args(["route", "add", "default", "dev", "lo"]).status().expect("ip").success());
     let server = tokio::net::UdpSocket::bind("127.0.0.1:53").await.expect("port 53 of the namespace");
-    by_address.orders.send(fieldcast::uplink::task::Order::NetworkChanged).await.expect("it runs");
+    by_address.orders.send(Order::NetworkChanged).await.expect("it runs");
     let mut asking = Push::start(target(url, "key"), no_trust());
     let ((blocked, cause, _), (silent, why, _)) =
         tokio::join!(by_address.failed(7 * SECOND), asking.failed(7 * SECOND));

@@ -211,21 +211,29 @@ async fn on_air(url: &str) -> Push {
     push
 }
 
-/// Noticed within a time, told as this; and back within another once `mend` was done.
-async fn lost_and_found(mut push: Push, noticed: Duration, cause: Cause, back: Duration, mend: impl AsyncFnOnce()) {
-    let (took, why, _) = push.failed(noticed + SECOND).await;
+/// Noticed within a time, told as this; and back within 1 s and one retry interval once `mend` was done.
+async fn lost_and_found(mut push: Push, noticed: Duration, cause: Cause, mend: impl AsyncFnOnce()) {
+    let (took, why, mut retry) = push.failed(noticed + SECOND).await;
     println!("  noticed after {took:.2?}: {}", why.text());
     assert_eq!(why, cause);
     assert!(took <= noticed, "noticed after {took:?}");
     // Not a moment at which the receiver can be found by chance.
     sleep(SECOND).await;
     mend().await;
-    push.missed();
     let begun = now();
-    acknowledged(&mut push).await;
-    let took = begun.elapsed();
-    println!("  back after {took:.2?}");
-    assert!(took <= back, "back after {took:?}");
+    let (_, at, ()) = push
+        .until_at(12 * SECOND, |report| match report {
+            Report::Failed { retry_in, .. } => {
+                retry = retry_in;
+                None
+            }
+            Report::Acknowledged { .. } => Some(()),
+            _ => None,
+        })
+        .await;
+    let took = at.saturating_duration_since(begun);
+    println!("  back after {took:.2?}, where the last wait was {retry:.2?}");
+    assert!(took <= SECOND + retry, "back after {took:?}, where the last wait was {retry:?}");
     push.stop().await;
 }
 
@@ -237,7 +245,7 @@ async fn a_receiver_that_ends_is_noticed_at_once_and_found_again() {
     let mut receiver = Receiver::start("");
     let push = on_air(&receiver.url()).await;
     receiver.end();
-    lost_and_found(push, SECOND, Cause::Closed(None), 3 * SECOND, async || receiver.restart()).await;
+    lost_and_found(push, SECOND, Cause::Closed(None), async || receiver.restart()).await;
 }
 
 #[tokio::test]
@@ -248,7 +256,7 @@ async fn a_receiver_that_is_killed_is_noticed_and_found_again() {
     let mut receiver = Receiver::start("");
     let push = on_air(&receiver.url()).await;
     receiver.kill();
-    lost_and_found(push, 5 * SECOND, Cause::Stalled, 3 * SECOND, async || {
+    lost_and_found(push, 5 * SECOND, Cause::Stalled, async || {
         receiver.restart();
     })
     .await;
@@ -264,7 +272,7 @@ async fn a_receiver_that_hangs_is_noticed_and_found_again() {
     let receiver = Receiver::start("");
     let push = on_air(&receiver.url()).await;
     receiver.freeze();
-    lost_and_found(push, 5 * SECOND, Cause::Stalled, 5 * SECOND, async || receiver.thaw()).await;
+    lost_and_found(push, 5 * SECOND, Cause::Stalled, async || receiver.thaw()).await;
 }
 
 #[tokio::test]
@@ -276,7 +284,7 @@ async fn a_way_that_is_cut_is_noticed_and_found_again() {
     let way = LossyWay::start(receiver.port, 0, 1);
     let push = on_air(&way.url()).await;
     way.cut(true);
-    lost_and_found(push, 5 * SECOND, Cause::Stalled, 5 * SECOND, async || way.cut(false)).await;
+    lost_and_found(push, 5 * SECOND, Cause::Stalled, async || way.cut(false)).await;
 }
 
 #[tokio::test]

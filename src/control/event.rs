@@ -257,6 +257,11 @@ pub enum Effect {
         /// Which.
         id: UplinkId,
     },
+    /// End a delivery by force, at once: it did not end in its time. Control has forgotten it.
+    DropUplink {
+        /// Which.
+        id: UplinkId,
+    },
     /// Tell all uplinks that the network changed.
     RetryUplinks,
     /// Keep the intent over a power cut.

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 /// Media acknowledged within this time is on air.
 pub const FRESH: Duration = Duration::from_secs(3);
-/// An uplink forces an IDR picture on all of them at most this often; meanwhile it waits for the next one of the interval.
+/// An uplink forces an IDR picture on all of them at most this often on one connection; meanwhile it waits for the next one
+/// of the interval.
 const FORCES: Duration = Duration::from_secs(10);
 /// An uplink asked to end takes 1 s at most; if its report is lost, it is forgotten after this.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -40,7 +41,7 @@ pub struct Uplink {
     /// The best proof of late, and when it came.
     proof: Option<(AcknowledgedBy, Time)>,
     bytes: u64,
-    /// When it last had an IDR forced.
+    /// When it last had an IDR forced on this connection.
     forced: Option<Time>,
     shown: UplinkState,
     since: Option<Timestamp>,
@@ -76,7 +77,9 @@ impl Uplink {
     pub fn hear(&mut self, report: &Report, now: Now) {
         match report {
             Report::Region(region) => self.region = Some(region.clone()),
-            Report::Connecting(_) | Report::Publishing { .. } => self.retry_at = None,
+            Report::Connecting(_) => self.retry_at = None,
+            // A new connection shows nothing before its first IDR, however soon after another it is.
+            Report::Publishing { .. } => (self.retry_at, self.forced) = (None, None),
             Report::Acknowledged { bytes, by } if *bytes > self.bytes => {
                 self.bytes = *bytes;
                 (self.acknowledged, self.heard) = (Some(now.time), now.time);

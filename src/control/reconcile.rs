@@ -198,7 +198,12 @@ impl Control {
     /// Uplinks open once there is something to push, then stay until the operator ends the push. One that is no longer
     /// wanted is released when those that are wanted are on air, or have failed to get there for some seconds beside one that is.
     fn reconcile_uplinks(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        self.uplinks.retain(|uplink| !uplink.overdue(now.time));
+        self.uplinks.retain(|uplink| {
+            let overdue = uplink.overdue(now.time);
+            // Nothing of it may go on: the key is free for the next one.
+            effects.extend(overdue.then_some(Effect::DropUplink { id: uplink.id }));
+            !overdue
+        });
         self.judge_backup(now.time);
         let pushing = self.pushing();
         if pushing && self.show.program.is_some() {

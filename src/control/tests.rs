@@ -209,6 +209,24 @@ fn stop_needs_confirmation_and_is_answered_when_the_stream_has_ended() {
 }
 
 #[test]
+fn a_delivery_that_does_not_end_is_ended_by_force() {
+    let (mut control, _, id) = on_air();
+    control.handle(command(2, Command::Stop { confirm: true }), at(1000));
+    let drop = Effect::DropUplink { id };
+    assert!(!control.handle(Event::Tick, at(3000)).contains(&drop), "it still has its time");
+    assert_eq!(control.next_wake(at(3000).time), Some(at(3001).time));
+    let effects = control.handle(Event::Tick, at(3001));
+    assert!(effects.contains(&drop) && effects.contains(&Effect::EndProgram), "{effects:?}");
+    assert!(effects.contains(&Effect::Answer { request: RequestId(2), answer: Answer::done() }));
+    assert!(!control.handle(uplink(id, uplink::Report::Closed), at(3100)).contains(&drop), "once");
+    // One that ends in its time is not.
+    let (mut control, _, id) = on_air();
+    control.handle(command(2, Command::Stop { confirm: true }), at(1000));
+    control.handle(uplink(id, uplink::Report::Closed), at(1900));
+    assert!(!control.handle(Event::Tick, at(5000)).iter().any(|effect| matches!(effect, Effect::DropUplink { .. })));
+}
+
+#[test]
 fn a_start_right_after_a_stop_waits_until_the_key_is_free() {
     let (mut control, _, id) = on_air();
     control.handle(command(2, Command::Stop { confirm: true }), at(600));
@@ -449,6 +467,7 @@ impl World {
                     self.ever_open.push(*id);
                 }
                 Effect::CloseUplink { id } => prop_assert!(self.open.remove(id), "closed once"),
+                Effect::DropUplink { id } => prop_assert!(!self.open.contains(id), "asked to end before"),
                 Effect::Answer { request, .. } | Effect::Perform { request, .. } if request.is_of_panel() => {}
                 Effect::Answer { request, .. } | Effect::Perform { request, .. } | Effect::Reset { request } => {
                     prop_assert!(self.asked.contains(&request.0));

@@ -13,7 +13,7 @@ use crate::{
     uplink::{MediaInfo, delivery, task},
 };
 use std::{path::Path, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 /// A running uplink, from the loop's side.
 pub(super) struct Delivery {
@@ -21,6 +21,7 @@ pub(super) struct Delivery {
     /// It did not read; it gets nothing until the next IDR, with which decoding can go on.
     behind: bool,
     orders: mpsc::Sender<task::Order>,
+    task: JoinHandle<()>,
 }
 
 /// The uplink's task reads at once; if it does not for so many units, something is very wrong.
@@ -71,6 +72,12 @@ impl Daemon {
             Effect::CloseUplink { id } => {
                 if let Some(delivery) = self.uplinks.get(&id) {
                     let _ = delivery.orders.try_send(task::Order::Stop);
+                }
+            }
+            Effect::DropUplink { id } => {
+                if let Some(delivery) = self.uplinks.remove(&id) {
+                    tracing::error!("{id:?} did not end in its time");
+                    delivery.task.abort();
                 }
             }
             Effect::RetryUplinks => {
@@ -156,10 +163,10 @@ impl Daemon {
     fn open_uplink(&mut self, id: UplinkId, source: Source, media: MediaInfo) {
         let (media_sender, input) = mpsc::channel(UNITS);
         let (order_sender, orders) = mpsc::channel(8);
-        self.uplinks.insert(id, Delivery { media: media_sender, behind: false, orders: order_sender });
         let events = self.events.clone();
         let report = move |report| drop(events.send(Event::Uplink { id, report }));
-        tokio::spawn(delivery::deliver(source, media, self.trust.clone(), input, orders, report));
+        let task = tokio::spawn(delivery::deliver(source, media, self.trust.clone(), input, orders, report));
+        self.uplinks.insert(id, Delivery { media: media_sender, behind: false, orders: order_sender, task });
     }
 
     /// Hands units to every uplink; none of them can make the loop wait.

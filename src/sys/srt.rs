@@ -21,6 +21,7 @@ enum Opt {
     SendSynchronously = 1,
     ReceiveSynchronously = 2,
     SendBuffer = 5,
+    Linger = 7,
     MaxBandwidth = 16,
     Sender = 21,
     Latency = 23,
@@ -119,8 +120,8 @@ impl fmt::Display for SrtError {
     }
 }
 
-/// How a connection is made.
-#[derive(Debug, Clone, Copy)]
+/// How a connection is made. Not `Debug`: it has the stream id and the passphrase.
+#[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// Told to the peer in the handshake; empty: none. At most 512 bytes.
     pub stream_id: &'a str,
@@ -215,6 +216,8 @@ impl SrtSocket {
         }
         let ms = |time: Duration| c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);
         let bytes_a_second = i64::try_from(options.rate.bits() / 8).unwrap_or(i64::MAX);
+        // Closing sends what is left for up to three minutes, unless it is told not to: not all versions have that off.
+        socket.set(Opt::Linger, &libc::linger { l_onoff: 0, l_linger: 0 })?;
         socket.set(Opt::SendSynchronously, &false)?;
         socket.set(Opt::ReceiveSynchronously, &false)?;
         // Peers older than 1.3 take who sends from this.
@@ -344,6 +347,30 @@ mod tests {
             std::thread::sleep(Duration::from_millis(10));
         }
         assert_eq!(socket.state(), State::Broken(Reject::Timeout));
+    }
+
+    #[test]
+    fn closing_takes_no_time_and_no_child_inherits_a_socket() {
+        // Sockets of this process that a child would inherit; other tests open and close files meanwhile.
+        let inherited = || -> std::collections::BTreeSet<String> {
+            let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+            let names = open.filter_map(|entry| {
+                let info = format!("/proc/self/fdinfo/{}", entry.file_name().to_string_lossy());
+                let info = std::fs::read_to_string(info).ok()?;
+                let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+                let flags = i32::from_str_radix(flags.trim(), 8).ok()?;
+                let name = std::fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned();
+                (flags & libc::O_CLOEXEC == 0 && name.starts_with("socket:")).then_some(name)
+            });
+            names.collect()
+        };
+        let before = inherited();
+        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = SrtSocket::connect(nobody.local_addr().unwrap(), &options()).unwrap();
+        assert_eq!(inherited().difference(&before).next(), None);
+        let begun = std::time::Instant::now();
+        drop(socket);
+        assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
     }
 
     #[test]

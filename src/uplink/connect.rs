@@ -6,9 +6,10 @@ use socket2::{SockRef, TcpKeepalive};
 use std::{
     future::Future,
     io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     os::fd::AsFd,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -65,19 +66,24 @@ pub async fn resolve(url: &IngestUrl) -> Result<Vec<SocketAddr>, Cause> {
     if let Ok(address) = url.host.parse::<IpAddr>() {
         return Ok(vec![(address, url.port).into()]);
     }
-    answered(ask(url).await)
+    answered(ask(url, Arc::default()).await)
 }
 
 /// What a name server says.
 pub(super) type Lookup = oneshot::Receiver<Result<Vec<SocketAddr>, ResolveError>>;
 
-/// Begins to look the ingest's name up.
-pub(super) fn ask(url: &IngestUrl) -> Lookup {
+/// Begins to look the ingest's name up; `under_way` is kept until there is an answer, though nobody waits for it any more.
+pub(super) fn ask(url: &IngestUrl, under_way: Arc<()>) -> Lookup {
     let (host, port) = (url.host.clone(), url.port);
     // A thread of its own: it cannot be interrupted, and nothing may wait for it, not even the end of the program.
     let (answer, lookup) = oneshot::channel();
     let thread = std::thread::Builder::new().name("resolve".into()).stack_size(256 * 1024);
-    if let Err(error) = thread.spawn(move || drop(answer.send(sys::resolve(&host, port)))) {
+    let look_up = move || {
+        let found = sys::resolve(&host, port);
+        drop(under_way);
+        drop(answer.send(found));
+    };
+    if let Err(error) = thread.spawn(look_up) {
         tracing::error!("no thread for a name look-up: {error}");
     }
     lookup
@@ -98,8 +104,20 @@ pub(super) fn answered(
 /// Whether the box has a way to the outside: connecting a UDP socket looks the route up and sends nothing. The addresses
 /// are of the ranges for documentation (RFC 5737, RFC 3849).
 pub(super) fn has_route() -> bool {
-    let reaches = |from: &str, to: &str| UdpSocket::bind(from).and_then(|socket| socket.connect(to)).is_ok();
-    reaches("0.0.0.0:0", "203.0.113.1:9") || reaches("[::]:0", "[2001:db8::1]:9")
+    let outside = [([203, 0, 113, 1], 9).into(), ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 9).into()];
+    outside.into_iter().any(has_route_to)
+}
+
+/// The same for one address, which may be in the box's own network.
+pub(super) fn has_route_to(address: SocketAddr) -> bool {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address)).is_ok()
+}
+
+/// Whether the box does not have this address any more.
+pub(super) fn is_gone(mut local: SocketAddr) -> bool {
+    local.set_port(0);
+    UdpSocket::bind(local).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
 /// The resolver's order, with the address families taking turns (RFC 8305, 4).
@@ -227,9 +245,7 @@ impl Stream {
 
     /// Whether the box has lost the address that the connection was made from: it can never go on.
     pub fn is_orphaned(&self) -> bool {
-        let Ok(mut local) = self.tcp().local_addr() else { return true };
-        local.set_port(0);
-        UdpSocket::bind(local).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+        self.tcp().local_addr().map_or(true, is_gone)
     }
 
     /// Keeps a connection that has died, without a word sent, for [`reset`](Self::reset).

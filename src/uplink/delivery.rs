@@ -17,7 +17,10 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::{env, path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 
 /// A key file that cannot be read, or a service of which no ingest answers, is tried again after this.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -31,31 +34,40 @@ pub async fn deliver(
     mut orders: mpsc::Receiver<Order>,
     mut report: impl FnMut(Report),
 ) {
+    let changed = Notify::new();
     let mut wait = Duration::ZERO;
     let (choice, target) = loop {
-        let found = tokio::select! {
-            biased;
-            order = orders.recv() => match order {
-                Some(Order::NetworkChanged) => Err(None),
-                Some(Order::Stop) | None => return report(Report::Closed),
-            },
-            // Media of a time without a connection is nobody's.
-            () = discard(&mut input) => return report(Report::Closed),
-            found = async { tokio::time::sleep(wait).await; target(&source, &media, &trust).await } => found.map_err(Some),
+        // A network that changes ends the wait, and no measurement: one that changes all the time would end them all.
+        let pause = wait;
+        let attempt = async {
+            let _ = timeout(pause, changed.notified()).await;
+            target(&source, &media, &trust).await
         };
-        wait = match found {
+        tokio::pin!(attempt);
+        let found = loop {
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(Order::NetworkChanged) => changed.notify_one(),
+                    Some(Order::Stop) | None => return report(Report::Closed),
+                },
+                // Media of a time without a connection is nobody's.
+                () = discard(&mut input) => return report(Report::Closed),
+                found = &mut attempt => break found,
+            }
+        };
+        match found {
             Ok((choice, target)) => {
                 if let Some(region) = choice.region() {
                     report(Report::Region(region.to_owned()));
                 }
                 break (choice, target);
             }
-            Err(Some(cause)) => {
+            Err(cause) => {
                 report(Report::Failed { cause, retry_in: AGAIN });
-                AGAIN
+                wait = AGAIN;
             }
-            Err(None) => Duration::ZERO,
-        };
+        }
     };
     task::run(target, choice, trust, input, orders, report).await;
 }

@@ -5,10 +5,13 @@ use std::{collections::VecDeque, time::Duration};
 
 /// After this long without a word from the ingest's program, the kernel's count is believed instead.
 const WORD: Duration = Duration::from_secs(3);
+/// The same where the next Acknowledgement is known not to be due: before the one before it is too old for on air.
+const EXPECTED_WORD: Duration = Duration::from_millis(2500);
 /// Nothing of any kind for this long while media is under way: the connection is dead. Five seconds are what a loss may
 /// take to be noticed; a path that was gone for so long is found sooner by a new connection than by TCP's next retry.
 pub const PATIENCE: Duration = Duration::from_secs(4);
-/// An ingest's host has had a ping for this long, and its program, which answered pings before, says nothing: it hangs.
+/// An ingest's host has had a ping, or what makes an Acknowledgement due, for this long, and its program, which answered or
+/// acknowledged before, says nothing: it hangs.
 pub const SILENCE: Duration = Duration::from_secs(4);
 /// The same after the box was told that its network changed: the old path is probably gone.
 pub const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
@@ -16,13 +19,20 @@ pub const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
 const MARKS: usize = 512;
 /// Pings remembered without an answer.
 const PINGS: usize = 16;
+/// The steps between so many Acknowledgements say how often this ingest sends one; fewer may be chance.
+const STEPS: (usize, usize) = (2, 3);
+/// What was proven by something better so long ago is not shown as proven by less: arrival is looked at each 250 ms, and
+/// the answer to a ping would hide the Acknowledgement that came just before it.
+const BETTER: Duration = Duration::from_millis(300);
 
 /// The account of one connection. Counts media only: the bytes of access units.
 ///
 /// Best proof first: an RTMP Acknowledgement counts the bytes that the ingest's program read; the answer to a ping
 /// proves everything that was sent before the ping. TCP only proves that the ingest's host has the bytes, so its count is
 /// used where the program says nothing for 3 s and never answered a ping, and then only from what it was at that moment
-/// on: a frozen program whose kernel goes on acknowledging must not look like one that never speaks.
+/// on: a frozen program whose kernel goes on acknowledging must not look like one that never speaks. For the same reason
+/// it is not used once an Acknowledgement is due: one that comes each second is missed before those 3 s are over, while
+/// an ingest that counts by some millions, whatever it is asked for, is not called off air in between.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// Bytes put on the connection, handshake included.
@@ -34,8 +44,13 @@ pub struct Ledger {
     /// Bytes of the connection that Acknowledgements counted.
     counted: u64,
     sequence: u32,
-    acks: bool,
     last_ack: Option<Time>,
+    /// Bytes between the last Acknowledgements, while media flowed.
+    steps: VecDeque<u64>,
+    /// Since when TCP has delivered what makes the next Acknowledgement due; none before.
+    due: Option<Time>,
+    /// Bytes that TCP has delivered.
+    delivered: u64,
     /// Pings under way, oldest first.
     pings: VecDeque<Ping>,
     /// It has answered a ping: one without an answer means something.
@@ -47,7 +62,8 @@ pub struct Ledger {
     /// What TCP had counted when the program fell silent.
     tcp_base: Option<u64>,
     acknowledged: u64,
-    by: Option<AcknowledgedBy>,
+    /// What proved it, and when.
+    by: Option<(AcknowledgedBy, Time)>,
     /// When something last moved, or media was put on an idle connection.
     moved: Time,
     /// Since when the path may have gone; none once something moved.
@@ -109,8 +125,11 @@ impl Ledger {
             return;
         }
         self.counted += step;
-        self.acks = true;
-        self.last_ack = Some(now);
+        if self.last_ack.is_some() && self.media > 0 {
+            self.steps.push_back(step);
+            self.steps.drain(..self.steps.len().saturating_sub(STEPS.1));
+        }
+        (self.last_ack, self.due) = (Some(now), None);
         let mut media = self.proven;
         while let Some(&(end, up_to)) = self.marks.front()
             && end <= self.counted
@@ -118,7 +137,12 @@ impl Ledger {
             media = up_to;
             self.marks.pop_front();
         }
-        self.prove(media, now);
+        self.prove(media, AcknowledgedBy::RtmpAck, now);
+    }
+
+    /// Bytes after which the ingest acknowledges at the latest, where that is known.
+    fn usual_step(&self) -> Option<u64> {
+        self.steps.iter().copied().max().filter(|_| self.steps.len() >= STEPS.0)
     }
 
     /// The answer to a ping came.
@@ -127,11 +151,11 @@ impl Ledger {
             let media = self.pings[index].media;
             self.pings.drain(..=index);
             self.answers = true;
-            self.prove(media, now);
+            self.prove(media, AcknowledgedBy::Ping, now);
         }
     }
 
-    fn prove(&mut self, media: u64, now: Time) {
+    fn prove(&mut self, media: u64, by: AcknowledgedBy, now: Time) {
         self.word = Some(now);
         self.tcp_base = None;
         if media > self.proven {
@@ -139,15 +163,17 @@ impl Ledger {
             self.moved = now;
             self.doubted = None;
         }
-        let by = if self.acks { AcknowledgedBy::RtmpAck } else { AcknowledgedBy::Ping };
-        self.acknowledge(self.proven, by);
+        self.acknowledge(self.proven, by, now);
     }
 
     /// TCP has delivered all but the last `behind` bytes to the ingest's host.
     pub fn tcp(&mut self, behind: u64, now: Time) {
-        let delivered = self.written.saturating_sub(behind);
-        for ping in self.pings.iter_mut().filter(|ping| ping.end <= delivered) {
+        self.delivered = self.delivered.max(self.written.saturating_sub(behind));
+        for ping in self.pings.iter_mut().filter(|ping| ping.end <= self.delivered) {
             ping.delivered.get_or_insert(now);
+        }
+        if self.usual_step().is_some_and(|step| self.delivered >= self.counted + step) {
+            self.due.get_or_insert(now);
         }
         // Whatever is on the way may all be media: what is left over has surely arrived.
         let media = self.media.saturating_sub(behind);
@@ -156,24 +182,28 @@ impl Ledger {
             self.moved = now;
             self.doubted = None;
         }
-        if !self.answers && self.word.is_some_and(|word| now.since(word) > WORD) {
+        let wait = if self.usual_step().is_some() { EXPECTED_WORD } else { WORD };
+        if !self.answers && self.due.is_none() && self.word.is_some_and(|word| now.since(word) > wait) {
             let base = *self.tcp_base.get_or_insert(self.tcp);
             if self.tcp > base {
-                self.acknowledge(self.tcp, AcknowledgedBy::Tcp);
+                self.acknowledge(self.tcp, AcknowledgedBy::Tcp, now);
             }
         }
     }
 
-    fn acknowledge(&mut self, media: u64, by: AcknowledgedBy) {
-        if media > self.acknowledged {
-            self.acknowledged = media;
-            self.by = Some(by);
+    fn acknowledge(&mut self, media: u64, by: AcknowledgedBy, now: Time) {
+        if media <= self.acknowledged {
+            return;
+        }
+        self.acknowledged = media;
+        if self.by.is_none_or(|(better, at)| by <= better || now.since(at) > BETTER) {
+            self.by = Some((by, now));
         }
     }
 
     /// Media acknowledged, and what told so; none before the first proof.
     pub fn acknowledged(&self) -> Option<(u64, AcknowledgedBy)> {
-        self.by.map(|by| (self.acknowledged, by))
+        self.by.map(|(by, _)| (self.acknowledged, by))
     }
 
     /// Media that has reached the ingest by any account, if only its host.
@@ -209,7 +239,10 @@ impl Ledger {
 
     fn hangs(&self, now: Time) -> bool {
         let asked = self.pings.front().and_then(|ping| ping.delivered).filter(|_| self.answers);
-        asked.is_some_and(|asked| now.since(asked.max(self.word.unwrap_or(asked))) >= SILENCE)
+        // Late by a whole step: what came in one burst after an outage may still be read.
+        let late = self.usual_step().is_some_and(|step| self.delivered >= self.counted + 2 * step);
+        let silent = |since: Time| now.since(since.max(self.word.unwrap_or(since))) >= SILENCE;
+        asked.is_some_and(silent) || self.due.filter(|_| late).is_some_and(silent)
     }
 }
 
@@ -322,6 +355,96 @@ mod tests {
         ledger.ack(100, at(76_000));
         assert!(!ledger.stalled(at(79_900)), "an Acknowledgement is a word too");
         assert!(ledger.stalled(at(80_000)));
+    }
+
+    /// An ingest that acknowledges each `step` bytes, answers no ping and gets `rate` bytes each 100 ms; it freezes at
+    /// `frozen` ms, while its kernel goes on. What the ledger said each 100 ms: media acknowledged by what, and stalled.
+    fn acknowledging(step: u64, rate: u64, frozen: u64, end: u64) -> Vec<(Option<(u64, AcknowledgedBy)>, bool)> {
+        let (mut ledger, mut acked) = (Ledger::default(), 0);
+        ledger.pinged(1);
+        let mut said = Vec::new();
+        for ms in (0..end).step_by(100) {
+            ledger.put(rate as usize, rate as usize, at(ms));
+            ledger.tcp(0, at(ms));
+            if ms < frozen && ledger.written - acked >= step {
+                acked = ledger.written;
+                ledger.ack(acked as u32, at(ms));
+            }
+            said.push((ledger.acknowledged(), ledger.stalled(at(ms))));
+        }
+        said
+    }
+
+    #[test]
+    fn an_ingest_that_acknowledges_and_answers_no_ping_is_noticed_when_it_freezes() {
+        // As asked, each second, at 40 kbit/s and at 4 Mbit/s; and one that takes two.
+        for (step, rate) in [(8192, 500), (500_000, 50_000), (16_000, 800)] {
+            let said = acknowledging(step, rate, 10_000, 40_000);
+            let last = said[99].0;
+            let stalled = said.iter().position(|(_, stalled)| *stalled).expect("noticed");
+            assert!((140..=180).contains(&stalled), "{step}: {stalled}");
+            assert!(said[100..].iter().all(|(acknowledged, _)| *acknowledged == last), "its kernel is not believed");
+            assert_eq!(last.map(|(_, by)| by), Some(AcknowledgedBy::RtmpAck));
+        }
+    }
+
+    #[test]
+    fn an_ingest_that_acknowledges_rarely_is_on_air_all_the_same() {
+        // 2.5 MB at 1 Mbit/s: each 20 s.
+        let said = acknowledging(2_500_000, 12_500, u64::MAX, 120_000);
+        assert!(said.iter().all(|(_, stalled)| !stalled));
+        for (index, pair) in said.windows(28).enumerate().skip(600) {
+            assert!(pair[27].0 > pair[0].0, "nothing for 2.7 s at {index}");
+        }
+    }
+
+    #[test]
+    fn a_few_acknowledgements_at_the_start_promise_no_more() {
+        let mut ledger = Ledger::default();
+        ledger.put(3000, 0, at(0));
+        ledger.ack(3000, at(0));
+        ledger.put(5000, 5000, at(10));
+        ledger.ack(8000, at(20));
+        for ms in (100..60_000).step_by(100) {
+            ledger.put(5000, 5000, at(ms));
+            ledger.tcp(0, at(ms));
+            assert!(!ledger.stalled(at(ms)));
+        }
+        assert_eq!(ledger.acknowledged().map(|(_, by)| by), Some(AcknowledgedBy::Tcp));
+    }
+
+    #[test]
+    fn what_proved_it_is_told_and_not_what_once_did() {
+        let mut ledger = Ledger::default();
+        ledger.put(1000, 1000, at(0));
+        ledger.ack(1000, at(10));
+        let mut ping = |ms: u64| {
+            ledger.put(118, 100, at(ms));
+            ledger.pinged(ms as u32);
+            ledger.pong(ms as u32, at(ms + 20));
+            ledger.acknowledged()
+        };
+        assert_eq!(ping(100), Some((1100, AcknowledgedBy::RtmpAck)), "within one look");
+        assert_eq!(ping(500), Some((1200, AcknowledgedBy::Ping)));
+        assert_eq!(ping(5000), Some((1300, AcknowledgedBy::Ping)));
+    }
+
+    #[test]
+    fn an_outage_whose_bytes_come_in_one_burst_is_no_hang() {
+        let (mut ledger, mut acked) = (Ledger::default(), 0);
+        for ms in (0..30_000).step_by(100) {
+            ledger.put(50_000, 50_000, at(ms));
+            let away = (10_000..13_900).contains(&ms);
+            if !away {
+                ledger.tcp(0, at(ms));
+                // The program's word takes another round trip.
+                if ledger.written - acked >= 500_000 && ms != 13_900 {
+                    acked = ledger.written;
+                    ledger.ack(acked as u32, at(ms));
+                }
+            }
+            assert!(!ledger.stalled(at(ms)), "at {ms}");
+        }
     }
 
     #[test]

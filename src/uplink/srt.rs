@@ -3,7 +3,7 @@
 //! libsrt has threads of its own that send, repeat and acknowledge; its calls do not wait. What it holds is looked at each
 //! 10 ms, which is how often a receiver acknowledges.
 
-use super::{Cause, MediaInfo, Stage, Target, connect::has_route, queue::Queue, receipts::Receipts, ts::Muxer};
+use super::{Cause, MediaInfo, Stage, Target, connect::has_route_to, queue::Queue, receipts::Receipts, ts::Muxer};
 use crate::{
     access_unit::AccessUnit,
     sys::{
@@ -14,6 +14,7 @@ use crate::{
 };
 use bytes::{Buf as _, BytesMut};
 use std::{
+    collections::VecDeque,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -29,6 +30,8 @@ const STAGGER: Duration = Duration::from_secs(1);
 /// Media that libsrt gets to hold beside what is on the way, there and back for what has to be repeated; and all in all.
 const HELD: Duration = Duration::from_millis(40);
 const MOST_HELD: Duration = Duration::from_secs(2);
+/// The shortest round trip is looked for in this time.
+const ROUND_TRIPS: Duration = Duration::from_secs(10);
 /// When nothing was acknowledged for this long and a round trip, and as often after that, a packet without content is sent.
 /// A receiver reports what it misses when something newer comes, and libsrt repeats nothing unasked: were all lost that is
 /// under way, and no more given, nothing would ever move again.
@@ -56,8 +59,7 @@ pub struct Connection {
     /// Media in units that the muxer holds back.
     held: usize,
     receipts: Receipts,
-    /// The shortest round trip seen.
-    shortest: Option<Duration>,
+    round_trips: RoundTrips,
     figures: SrtFigures,
     /// When a null packet was last sent.
     probed: Time,
@@ -88,7 +90,8 @@ impl Connection {
                     Err(error) => tracing::info!(%address, %error, "SRT"),
                 }
             } else if calls.is_empty() || now.since(begun) >= HANDSHAKE {
-                return Err(if has_route() || worst != Cause::NoAnswer { worst } else { Cause::NoNetwork });
+                let way = worst != Cause::NoAnswer || addresses.iter().any(|address| has_route_to(*address));
+                return Err(if way { worst } else { Cause::NoNetwork });
             }
             tick.tick().await;
             let states: Vec<State> = calls.iter().map(|(socket, _)| socket.state()).collect();
@@ -119,7 +122,7 @@ impl Connection {
             pending: BytesMut::new(),
             held: 0,
             receipts: Receipts::default(),
-            shortest: None,
+            round_trips: RoundTrips::default(),
             figures: SrtFigures::default(),
             probed: Time::ZERO,
             tick,
@@ -138,8 +141,7 @@ impl Connection {
     /// the receiver would give up and acknowledge what is lost there: measured on a link of 500 kbit/s, 730 counted as
     /// arrived, and 480 with what is given now.
     pub fn is_idle(&self) -> bool {
-        let way = self.shortest.unwrap_or_default() * 2;
-        self.pending.is_empty() && self.socket.span() < (way + HELD).min(MOST_HELD)
+        self.pending.is_empty() && self.socket.span() < self.round_trips.room(self.latency)
     }
 
     /// Gives it a unit.
@@ -204,7 +206,7 @@ impl Connection {
         self.figures = figures;
         self.receipts.observe(figures.unacknowledged + self.pending.len() as u64, sys::now());
         if let Some(rtt) = self.rtt() {
-            self.shortest = Some(self.shortest.map_or(rtt, |shortest| shortest.min(rtt)));
+            self.round_trips.note(rtt, sys::now());
         }
     }
 
@@ -247,6 +249,37 @@ impl Connection {
     }
 }
 
+/// The shortest round trip of the last ten seconds, and the shortest of all.
+#[derive(Debug, Default)]
+struct RoundTrips {
+    /// The shortest of each part of that time, with the moment at which the part began.
+    parts: VecDeque<(Time, Duration)>,
+    ever: Option<Duration>,
+}
+
+impl RoundTrips {
+    fn note(&mut self, rtt: Duration, now: Time) {
+        self.ever = Some(self.ever.map_or(rtt, |ever| ever.min(rtt)));
+        while self.parts.front().is_some_and(|(since, _)| now.since(*since) >= ROUND_TRIPS) {
+            self.parts.pop_front();
+        }
+        match self.parts.back_mut() {
+            Some((since, shortest)) if now.since(*since) < ROUND_TRIPS / 5 => *shortest = rtt.min(*shortest),
+            _ => self.parts.push_back((now, rtt)),
+        }
+    }
+
+    /// Media that libsrt may hold, where the receiver waits for `latency`: two round trips of late, or a path that became
+    /// longer would get its media in bursts of a round trip. A link that is overrun all the time makes its round trips
+    /// longer too, the more the more is held; so what they have grown by counts up to a quarter of the latency in all, which
+    /// is one round trip where the latency was chosen as advised.
+    fn room(&self, latency: Duration) -> Duration {
+        let of_late = self.parts.iter().map(|(_, rtt)| *rtt).min().unwrap_or_default();
+        let way = (2 * of_late).min((2 * self.ever.unwrap_or_default()).max(latency / 4));
+        (way + HELD).min(MOST_HELD)
+    }
+}
+
 fn dial(address: SocketAddr, target: &Target) -> Result<SrtSocket, SrtError> {
     let passphrase = target.srt.passphrase.as_ref();
     SrtSocket::connect(
@@ -279,5 +312,34 @@ fn cause(reject: Reject, target: &Target) -> Cause {
             tracing::info!(reason, "SRT: the handshake failed");
             Cause::Closed(Some(Stage::Handshake))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_follows_the_round_trip_both_ways_and_not_a_queue() {
+        let ms = Duration::from_millis;
+        let room_after = |rtts: &[(u64, u64)], latency| {
+            let (mut trips, mut now) = (RoundTrips::default(), Time::from_millis(1_000_000));
+            for (rtt, span) in rtts {
+                for _ in 0..span / 10 {
+                    now = now + ms(10);
+                    trips.note(ms(*rtt), now);
+                }
+            }
+            assert!(trips.parts.len() <= 6);
+            trips.room(latency)
+        };
+        assert_eq!(RoundTrips::default().room(ms(800)), HELD);
+        assert_eq!(room_after(&[(20, 5000)], ms(800)), ms(80));
+        assert_eq!(room_after(&[(20, 5000), (200, 5000)], ms(800)), ms(80), "it may be a queue that passes");
+        assert_eq!(room_after(&[(20, 5000), (200, 12_000)], ms(800)), ms(240), "a longer path");
+        assert_eq!(room_after(&[(20, 5000), (200, 12_000), (20, 10)], ms(800)), ms(80), "and back, at once");
+        assert_eq!(room_after(&[(20, 5000), (900, 60_000)], ms(800)), ms(240), "a link that is overrun");
+        assert_eq!(room_after(&[(300, 5000)], ms(400)), ms(640), "a path that was always so long");
+        assert_eq!(room_after(&[(3000, 5000)], ms(400)), MOST_HELD);
     }
 }

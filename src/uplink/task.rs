@@ -3,8 +3,9 @@
 use super::{
     Cause, Protocol, Report, Stage, Stats, Target,
     choice::Choice,
-    connect::{Stream, within},
+    connect::{Stream, is_gone, within},
     connection::Connection,
+    ledger::LITTLE_PATIENCE,
     names::Names,
     queue::Queue,
     rtmp,
@@ -14,7 +15,7 @@ use super::{
     trust::Trust,
 };
 use crate::{access_unit::AccessUnit, control::backoff::Backoff, sys, units::Time};
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
     sync::mpsc,
@@ -26,7 +27,8 @@ use tokio::{
 pub enum Order {
     /// End the publish properly, and the task with it.
     Stop,
-    /// An address, a route or a link changed: past waits say nothing, and the connection is given 2 s to prove itself.
+    /// An address, a route or a link changed, perhaps one that is not used: past waits say nothing, and a connection, or an
+    /// attempt at one, is given 2 s to get on.
     NetworkChanged,
 }
 
@@ -34,6 +36,11 @@ pub enum Order {
 const LOOK: Duration = Duration::from_millis(250);
 /// An IDR picture is asked for at most this often: each costs as much as many others.
 const KEYFRAME: Duration = Duration::from_secs(1);
+/// After a change of the network the nearest ingest gets its chance again, at most so often: with an interface that comes
+/// and goes all the time, no other one would ever get one.
+const NEAREST: Duration = Duration::from_secs(60);
+/// The same for a wait after a key was refused: an ingest may lock out who insists.
+const INSIST: Duration = Duration::from_secs(30);
 
 /// Why a wait ended early.
 enum Break {
@@ -70,6 +77,10 @@ pub async fn run(
         before: 0,
         stats: Stats::default(),
         asked: None,
+        local: None,
+        hurried: false,
+        nearest: None,
+        insisted: None,
     };
     let mut connected = false;
     loop {
@@ -85,6 +96,7 @@ pub async fn run(
                 end
             }
         };
+        uplink.hurried = matches!(end, Break::NetworkChanged);
         let end = match end {
             Break::Failed(cause) => {
                 if uplink.choice.failed(&cause, sys::now()) {
@@ -92,23 +104,13 @@ pub async fn run(
                 }
                 let retry_in = uplink.backoff.after(&cause, lasted, fastrand::f64());
                 (uplink.report)(Report::Failed { cause, retry_in });
-                let wait = async {
-                    time::sleep(retry_in).await;
-                    Ok(())
-                };
-                uplink.unless_told(wait).await.err()
+                uplink.rest(retry_in).await
             }
             end => Some(end),
         };
         match end {
             Some(Break::Stop) => break (uplink.report)(Report::Closed),
-            Some(Break::NetworkChanged) => {
-                uplink.backoff.reset();
-                uplink.names.ask_anew();
-                if uplink.choice.begin_again() {
-                    uplink.move_on();
-                }
-            }
+            Some(Break::NetworkChanged) => uplink.begin_anew(),
             _ => {}
         }
     }
@@ -130,24 +132,85 @@ struct Uplink<R> {
     /// Media acknowledged on earlier connections.
     before: u64,
     stats: Stats,
-    /// When an IDR was last asked for.
+    /// When an IDR was last asked for on this connection.
     asked: Option<Time>,
+    /// The address from which the present attempt is made, once it has one that it cannot change.
+    local: Option<SocketAddr>,
+    /// The last attempt was given up as the network changed. The next one gets all its time: where the network changes
+    /// all the time, an ingest that takes long to answer would never be reached.
+    hurried: bool,
+    /// When the nearest ingest last got its chance again.
+    nearest: Option<Time>,
+    /// When the wait after a refused key was last ended by a change of the network.
+    insisted: Option<Time>,
 }
 
 impl<R: FnMut(Report)> Uplink<R> {
-    /// Does `work` while there is no connection: media is thrown away, orders end it.
-    async fn unless_told<T>(&mut self, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Break> {
-        tokio::pin!(work);
+    /// Waits while media is thrown away; an order ends it early, but not again and again where a key was refused.
+    async fn rest(&mut self, wait: Duration) -> Option<Break> {
+        // No other wait is as long (with its jitter).
+        let refused = wait > INSIST / 2;
+        let wait = time::sleep(wait);
+        tokio::pin!(wait);
         let mut open = true;
         loop {
             tokio::select! {
                 biased;
-                order = self.orders.recv() => return Err(match order {
-                    Some(Order::NetworkChanged) => Break::NetworkChanged,
-                    Some(Order::Stop) | None => Break::Stop,
-                }),
-                done = &mut work => return done.map_err(Break::Failed),
+                order = self.orders.recv() => match order {
+                    Some(Order::NetworkChanged) => {
+                        let now = sys::now();
+                        if !refused || self.insisted.is_none_or(|at| now.since(at) >= INSIST) {
+                            self.insisted = refused.then_some(now).or(self.insisted);
+                            return Some(Break::NetworkChanged);
+                        }
+                    }
+                    Some(Order::Stop) | None => return Some(Break::Stop),
+                },
+                () = &mut wait => return None,
                 unit = self.input.recv(), if open => open = unit.is_some(),
+            }
+        }
+    }
+
+    /// Does a part of an attempt while media is thrown away. When the network changes it goes on, as that may be another
+    /// interface; it is given up if it has lost its address, or has not got on to the next part 2 s later.
+    async fn unless_told<T>(&mut self, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Break> {
+        tokio::pin!(work);
+        let (mut open, mut doubted) = (true, false);
+        let little = time::sleep(Duration::ZERO);
+        tokio::pin!(little);
+        loop {
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => match order {
+                    Some(Order::NetworkChanged) => {
+                        self.backoff.reset();
+                        if self.local.is_some_and(is_gone) {
+                            return Err(Break::NetworkChanged);
+                        }
+                        if !doubted && !self.hurried {
+                            doubted = true;
+                            little.as_mut().reset(time::Instant::now() + LITTLE_PATIENCE);
+                        }
+                    }
+                    Some(Order::Stop) | None => return Err(Break::Stop),
+                },
+                done = &mut work => return done.map_err(Break::Failed),
+                () = &mut little, if doubted => return Err(Break::NetworkChanged),
+                unit = self.input.recv(), if open => open = unit.is_some(),
+            }
+        }
+    }
+
+    /// The network changed while there was no connection.
+    fn begin_anew(&mut self) {
+        self.backoff.reset();
+        self.names.ask_anew();
+        let now = sys::now();
+        if self.nearest.is_none_or(|at| now.since(at) >= NEAREST) {
+            self.nearest = Some(now);
+            if self.choice.begin_again() {
+                self.move_on();
             }
         }
     }
@@ -171,7 +234,7 @@ impl<R: FnMut(Report)> Uplink<R> {
     /// Another ingest is the chosen one.
     fn move_on(&mut self) {
         self.target.url = self.choice.url().clone();
-        self.names = Names::default();
+        self.names.forget();
         self.backoff.reset();
         if let Some(region) = self.choice.region() {
             tracing::info!(region, "another ingest is tried");
@@ -180,6 +243,7 @@ impl<R: FnMut(Report)> Uplink<R> {
     }
 
     async fn connect(&mut self) -> Result<Connection, Break> {
+        self.local = None;
         match self.target.url.protocol {
             Protocol::Srt => self.call().await.map(|srt| Connection::Srt(Box::new(srt))),
             Protocol::Rtmp | Protocol::Rtmps => self.publish().await.map(|rtmp| Connection::Rtmp(Box::new(rtmp))),
@@ -207,6 +271,7 @@ impl<R: FnMut(Report)> Uplink<R> {
     async fn publish(&mut self) -> Result<rtmp::Connection, Break> {
         let (target, trust) = (self.target.clone(), self.trust.clone());
         let socket = self.reach().await?;
+        self.local = socket.local_addr().ok();
         if let Some(dead) = self.dead.take() {
             dead.reset();
         }
@@ -217,7 +282,15 @@ impl<R: FnMut(Report)> Uplink<R> {
         let mut connection = rtmp::Connection::new(stream, &target, Purpose::Publish);
         for stage in [Stage::Handshake, Stage::Connect, Stage::Publish] {
             (self.report)(Report::Connecting(stage));
-            self.unless_told(connection.pass(stage)).await?;
+            if let Err(end) = self.unless_told(connection.pass(stage)).await {
+                // It may hold the key by now, and may not hear that this connection ends.
+                if stage == Stage::Publish && matches!(end, Break::NetworkChanged | Break::Failed(Cause::Silent(_))) {
+                    let stream = connection.into_stream();
+                    stream.put_aside();
+                    self.dead = Some(stream);
+                }
+                return Err(end);
+            }
         }
         Ok(connection)
     }
@@ -235,6 +308,7 @@ impl<R: FnMut(Report)> Uplink<R> {
         let mut account =
             Account { reported: self.before, second: sys::now(), second_acknowledged: self.before, second_media: 0 };
         let mut open = true;
+        self.asked = None;
         let end = loop {
             if connection.is_idle()
                 && let Some(unit) = self.queue.pop()

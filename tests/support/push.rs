@@ -82,7 +82,7 @@ impl Push {
         tokio::spawn(async move {
             // Somewhere in the uptime of a box, so that no shift is negative.
             let mut time = 1_000_000_000_000;
-            let (mut next, mut shift) = (0, time);
+            let (mut next, mut shift, mut owed) = (0, time, 0);
             loop {
                 let is_start = |unit: &AccessUnit| unit.key && unit.track == Track::Video;
                 if keyframe.swap(false, Ordering::Relaxed) || next == units.len() {
@@ -90,13 +90,14 @@ impl Push {
                     shift = (time + 33_333_333) - units[next].time.nanos();
                 }
                 let unit = later(&units[next], shift);
+                owed += unit.time.nanos().saturating_sub(time);
                 time = time.max(unit.time.nanos());
-                let picture = unit.track == Track::Video;
                 if media.send(unit).await.is_err() {
                     return;
                 }
-                if picture {
-                    sleep(Duration::from_micros(33_333)).await;
+                // By the stamps, as there may be few pictures.
+                if owed >= 33_000_000 {
+                    sleep(Duration::from_nanos(std::mem::take(&mut owed))).await;
                 }
                 next += 1;
             }

@@ -79,6 +79,21 @@ fn a_slow_source_does_not_cost_the_others_a_picture_each_second() {
 }
 
 #[test]
+fn each_connection_of_a_source_that_does_not_lead_begins_with_a_picture_at_once() {
+    let (mut control, open) = started(with(&["Main", "Third"], None));
+    let third = open[1].0;
+    let mut forced = |report, now| {
+        let effects = control.handle(uplink(third, report), at(now));
+        effects.contains(&Effect::RefreshCard)
+    };
+    for now in [1000, 3000, 5000] {
+        forced(uplink::Report::Publishing { peer: [192, 0, 2, 1].into() }, now);
+        assert!(forced(uplink::Report::KeyframeWanted, now + 10), "it is back at {now}");
+        assert!(!forced(uplink::Report::KeyframeWanted, now + 1010), "it is only slow");
+    }
+}
+
+#[test]
 fn the_backup_carries_while_the_primary_is_lost_and_gives_back() {
     use crate::status::Severity::{Error, Warning};
     let (mut control, open) = started(with(&["Main"], Some("Spare")));
