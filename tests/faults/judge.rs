@@ -1,15 +1,13 @@
 //! Whether the box did what it promises, by what arrived at the ingest and by what it said of itself.
 
 use crate::{
+    recordings,
     rig::{Done, Run},
     series::Fault,
-    support::picture::{self, Recording},
     witness::{Arrival, Said},
 };
 use std::{
-    collections::BTreeMap,
-    fmt, fs,
-    path::{Path, PathBuf},
+    fmt,
     time::{Duration, Instant},
 };
 
@@ -17,11 +15,16 @@ use std::{
 const HONEST: Duration = Duration::from_millis(3000 + 400);
 /// A look at the recording and one picture.
 const GRAIN: Duration = Duration::from_millis(60);
+/// Emulated, everything takes a multiple of its time; a mistake that costs ten times as much is found there too.
+const EMULATED: u32 = 5;
+/// The resolver of glibc asks a name server that was silent again after this time.
+const RESOLVER: Duration = Duration::from_secs(5);
 
 /// One row of the table.
 #[derive(Debug)]
-struct Row {
-    fault: Fault,
+pub struct Row {
+    /// What was done.
+    pub fault: Fault,
     lasted: Duration,
     /// From the cause to the status that no longer said on air.
     noticed: Option<Duration>,
@@ -29,8 +32,14 @@ struct Row {
     gap: Duration,
     /// From the end of the cause to the first picture that can be decoded.
     back: Option<Duration>,
-    /// From the cause, or its end where it has one, to live in the status again.
+    /// From the cause, its end or the lock of the receiver, whichever comes last, to live in the status again.
     live: Option<Duration>,
+    /// The same to sound from the input.
+    sound: Option<Duration>,
+    /// The same to four fifths of the bitrate before.
+    bitrate: Option<Duration>,
+    /// So long after the end of the cause all has to be as before.
+    pub limit: Duration,
     /// What was promised and not kept.
     wrong: Vec<String>,
 }
@@ -55,7 +64,10 @@ pub fn judge(run: &Run) -> Verdict {
         .collect();
     failures.extend(honesty(run));
     let mut notes = Vec::new();
-    recordings(run, &mut failures, &mut notes);
+    if !run.emulated {
+        notes.push("Not judged here but on the emulated box: the loss of a signal, as there is no receiver.".into());
+    }
+    recordings::judge(run, &rows, &mut failures, &mut notes);
     // The emulated box has no time server, and nobody plays anything into its sound card.
     let standing: Vec<&String> =
         run.faults_at_end.iter().filter(|code| !["clock-not-set", "sound-silent"].contains(&code.as_str())).collect();
@@ -71,27 +83,57 @@ pub fn judge(run: &Run) -> Verdict {
 fn row(done: &Done, pictures: &[Arrival], run: &Run) -> Row {
     let during: Vec<&Said> =
         run.seen.said.iter().filter(|said| (done.began..done.over).contains(&said.asked)).collect();
-    let after_cause = |said: &&&Said| said.asked >= done.gone;
-    let first = |at: Option<Instant>, from: Instant| at.map(|at| at.saturating_duration_since(from));
+    let since = |at: Option<Instant>, from: Instant| at.map(|at| at.saturating_duration_since(from));
+    // The first answer from `from` on that holds, when one since the cause did not: whether it ever did not, and when.
+    let again = |from: Instant, holds: &dyn Fn(&Said) -> bool| {
+        let lost = during.iter().position(|said| said.status.is_some() && !holds(said));
+        let back = lost.and_then(|at| during[at..].iter().find(|said| said.asked >= from && holds(said)));
+        (lost.is_some(), since(back.map(|said| said.asked), from))
+    };
+    let is_live = |said: &Said| said.text("/program/showing") == Some("live");
+    let is_locked = |said: &Said| said.text("/input/signal") == Some("locked");
+    let locked = during.iter().find(|said| said.asked >= done.gone && is_locked(said)).map(|said| said.asked);
+    let signal = matches!(done.fault, Fault::NoCable | Fault::NoLock | Fault::OutOfRange | Fault::ModeChange);
+    let (left_live, live) = again(if signal { locked.unwrap_or(done.gone) } else { done.gone }, &is_live);
+    let (lost_sound, sound) = again(done.gone, &|said| said.text("/input/audio").is_some());
+    let before = done.before["stats"]["bitrate"].as_u64().unwrap_or(0);
+    let (_, bitrate) = again(done.gone, &|said| said.number("/stats/bitrate").unwrap_or(0) * 5 >= before * 4);
+    // The longest wait that the status announced while the cause lasted: one retry interval.
+    let retry = during.iter().filter_map(|said| said.number("/uplinks/0/retry-in-ms")).max().unwrap_or(0);
     let mut row = Row {
         fault: done.fault,
         lasted: done.gone - done.began,
-        noticed: first(during.iter().find(|said| !said.on_air()).map(|said| said.asked), done.began),
+        noticed: since(during.iter().find(|said| !said.on_air()).map(|said| said.asked), done.began),
         gap: longest_gap(pictures, done.began, done.over),
-        back: first(back(pictures, done), done.gone),
-        live: None,
-        wrong: Vec::new(),
+        back: since(back(pictures, done), done.gone),
+        live,
+        sound,
+        bitrate,
+        limit: limit(done.fault, Duration::from_millis(retry)) * if run.emulated { EMULATED } else { 1 },
+        wrong: done.wrong.clone(),
     };
-    let not_live = during.iter().position(|said| said.text("/program/showing") != Some("live"));
-    let live_again = not_live.and_then(|at| {
-        during[at..].iter().filter(after_cause).find(|said| said.text("/program/showing") == Some("live"))
-    });
-    row.live = first(live_again.map(|said| said.asked), done.gone);
-    if run.timed {
-        row.wrong = times(&row, &during, not_live.is_some());
-    }
-    row.wrong.extend(state(&row, done, &during));
+    let times = times(&row, left_live, lost_sound, run.emulated);
+    row.wrong.extend(times);
+    row.wrong.extend(state(&row, done, &during, run.emulated));
     row
+}
+
+/// How long after the end of the cause it may take until all is as before; `retry`: one retry interval.
+fn limit(fault: Fault, retry: Duration) -> Duration {
+    let ms = Duration::from_millis;
+    match fault {
+        Fault::DiskFull | Fault::ClockStep => Duration::ZERO,
+        Fault::NoCable | Fault::NoLock | Fault::OutOfRange | Fault::ModeChange | Fault::OperatorSlate => ms(1000),
+        Fault::VideoKilled | Fault::SoundKilled => ms(2000),
+        Fault::DaemonKilled => ms(3000),
+        // It is noticed within 1.5 s, then killed and replaced.
+        Fault::VideoWedged => ms(4000),
+        Fault::IngestKilled | Fault::IngestFrozen | Fault::NameGone | Fault::Outage | Fault::LinkDown => {
+            ms(1000) + retry + GRAIN
+        }
+        Fault::NameSilent => ms(1000) + retry + GRAIN + RESOLVER,
+        Fault::Narrow | Fault::Netem | Fault::Thin => ms(5000),
+    }
 }
 
 /// The first picture after the cause was gone; after a break of the connection, of the new recording, which begins at
@@ -107,60 +149,67 @@ fn longest_gap(pictures: &[Arrival], from: Instant, to: Instant) -> Duration {
     moments.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }
 
-/// The times that the box promises for this cause and did not keep.
-fn times(row: &Row, during: &[&Said], left_live: bool) -> Vec<String> {
+/// The times that the box promises for this cause and did not keep. Of an emulated box only those are judged that nothing else
+/// here can show.
+fn times(row: &Row, left_live: bool, lost_sound: bool, emulated: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut at_most = |what: &str, took: Option<Duration>, limit: Duration| match took {
         Some(took) if took <= limit => {}
         Some(took) => wrong.push(format!("{what} {} ms, the limit is {}", took.as_millis(), limit.as_millis())),
         None => wrong.push(format!("{what} never")),
     };
-    // The longest wait that the status announced while the cause lasted: one retry interval.
-    let retry = during.iter().filter_map(|said| said.number("/uplinks/0/retry-in-ms")).max().unwrap_or(0);
-    let one_retry = Duration::from_millis(1000 + retry) + GRAIN;
-    let ms = Duration::from_millis;
+    let ms = |ms: u64| Duration::from_millis(ms) * if emulated { EMULATED } else { 1 };
+    let mut gap = |limit: u64| at_most("no picture for", Some(row.gap), ms(limit) + GRAIN);
     match row.fault {
-        Fault::VideoKilled | Fault::VideoWedged => {
-            at_most("no picture for", Some(row.gap), ms(500) + GRAIN);
-            if left_live {
-                at_most("live again after", row.live, ms(4000));
-            }
-        }
-        Fault::SoundKilled => at_most("no picture for", Some(row.gap), ms(350) + GRAIN),
-        Fault::OperatorSlate => {
-            at_most("no picture for", Some(row.gap), ms(500) + GRAIN);
-            at_most("live again after", row.live, ms(1000));
-        }
-        Fault::DiskFull => at_most("no picture for", Some(row.gap), ms(350) + GRAIN),
-        Fault::DaemonKilled => at_most("pictures again after", row.back, ms(3000)),
-        Fault::IngestKilled | Fault::NameGone => {
-            at_most("noticed after", row.noticed, ms(5000));
-            at_most("pictures again after", row.back, one_retry);
-        }
-        Fault::IngestFrozen => {
-            if row.lasted > ms(8000) {
-                at_most("noticed after", row.noticed, ms(8000));
-            }
-            at_most("pictures again after", row.back, one_retry);
-        }
-        Fault::Outage | Fault::LinkDown => {
-            if row.lasted > ms(5000) {
-                at_most("noticed after", row.noticed, ms(5000));
-            }
-            at_most("pictures again after", row.back, one_retry);
-        }
         // A new format takes the receiver its time to lock; until then it is the slate.
         Fault::NoCable | Fault::NoLock | Fault::OutOfRange | Fault::ModeChange => {
-            at_most("no picture for", Some(row.gap), ms(500) + GRAIN);
-            at_most("live again after", row.live, ms(1000));
+            gap(500);
+            at_most("live again after", row.live, row.limit);
         }
-        Fault::Narrow | Fault::Netem | Fault::ClockStep => {}
+        Fault::Thin => at_most("the bitrate back after", row.bitrate, row.limit),
+        Fault::ClockStep => gap(350),
+        _ if emulated => {}
+        Fault::VideoKilled | Fault::VideoWedged => {
+            gap(500);
+            if left_live {
+                at_most("live again after", row.live, row.limit);
+            }
+        }
+        Fault::SoundKilled => {
+            gap(350);
+            if lost_sound {
+                at_most("sound again after", row.sound, row.limit);
+            }
+        }
+        Fault::OperatorSlate => {
+            gap(500);
+            at_most("live again after", row.live, row.limit);
+        }
+        Fault::DiskFull => gap(350),
+        // Pictures that do not fit are dropped by whole GOPs of two seconds.
+        Fault::Narrow => {
+            gap(2500);
+            at_most("the bitrate back after", row.bitrate, row.limit);
+        }
+        Fault::DaemonKilled | Fault::NameSilent => at_most("pictures again after", row.back, row.limit),
+        Fault::IngestKilled | Fault::NameGone => {
+            at_most("noticed after", row.noticed, ms(5000));
+            at_most("pictures again after", row.back, row.limit);
+        }
+        Fault::IngestFrozen | Fault::Outage | Fault::LinkDown => {
+            let noticed = ms(if row.fault == Fault::IngestFrozen { 8000 } else { 5000 });
+            if row.lasted > noticed {
+                at_most("noticed after", row.noticed, noticed);
+            }
+            at_most("pictures again after", row.back, row.limit);
+        }
+        Fault::Netem => {}
     }
     wrong
 }
 
 /// What was wrong with the status and the session, whatever the times.
-fn state(row: &Row, done: &Done, during: &[&Said]) -> Vec<String> {
+fn state(row: &Row, done: &Done, during: &[&Said], emulated: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     let slate = || during.iter().any(|said| said.text("/program/showing") == Some("slate"));
     let lost = matches!(row.fault, Fault::OperatorSlate | Fault::NoCable | Fault::NoLock | Fault::OutOfRange);
@@ -172,22 +221,51 @@ fn state(row: &Row, done: &Done, during: &[&Said]) -> Vec<String> {
         Fault::DaemonKilled
             | Fault::IngestKilled
             | Fault::NameGone
+            | Fault::NameSilent
             | Fault::IngestFrozen
             | Fault::Outage
             | Fault::LinkDown
     );
-    let reconnects = |said: &Said| said.number("/stats/uplinks/0/reconnects");
-    let (first, last) =
-        (during.first().and_then(|said| reconnects(said)), during.last().and_then(|said| reconnects(said)));
+    let ends = |pointer: &str| {
+        let number = |said: Option<&&Said>| said.and_then(|said| said.number(pointer));
+        (
+            number(during.iter().find(|said| said.status.is_some())),
+            number(during.iter().rfind(|said| said.status.is_some())),
+        )
+    };
+    let (first, last) = ends("/stats/uplinks/0/reconnects");
     if keeps && first != last {
         wrong.push("the session was made anew".into());
     }
     if keeps && during.iter().any(|said| said.status.is_some() && !said.on_air()) {
         wrong.push("it was not on air all the time".into());
     }
-    let fresh = |said: &&Said| said.on_air() && said.asked + Duration::from_secs(2) >= done.over;
-    if !done.on_air.unwrap_or_else(|| during.last().is_some_and(fresh)) {
+    // Of an emulated receiver the counters are not read.
+    if emulated && row.fault == Fault::ClockStep {
+        let (first, last) = ends("/stats/dropped-pictures");
+        if first != last || slate() {
+            wrong
+                .push(format!("pictures were lost: {first:?} were dropped before, {last:?} after, slate: {}", slate()));
+        }
+    }
+    let carries = match row.fault {
+        Fault::Narrow => Some(250_000),
+        Fault::Thin => Some(500_000),
+        _ => None,
+    };
+    let least = during.iter().filter_map(|said| said.number("/stats/bitrate")).min();
+    if let Some(carries) = carries.filter(|carries| least.is_none_or(|least| least > *carries)) {
+        wrong.push(format!("the bitrate did not go below {carries} bit/s: {least:?}"));
+    }
+    let after = &done.after;
+    if after["phase"] != "on-air" {
         wrong.push("it was not on air at the end of the quiet".into());
+    }
+    if after["program"]["showing"] != "live" {
+        wrong.push(format!("it was not live at the end of the quiet but {}", after["program"]["showing"]));
+    }
+    if !after["input"]["audio"].is_string() {
+        wrong.push("it had no sound at the end of the quiet".into());
     }
     wrong
 }
@@ -211,103 +289,30 @@ fn honesty(run: &Run) -> Vec<String> {
     worst.map(lie).into_iter().collect()
 }
 
-/// Every recording decodes, as it is and as MP4, and the last one as HLS; stamps and counters only grow.
-fn recordings(run: &Run, failures: &mut Vec<String>, notes: &mut Vec<String>) {
-    let (mut shown, mut live) = (0, 0);
-    let mut counters: BTreeMap<PathBuf, Vec<u32>> = BTreeMap::new();
-    for (file, arrivals) in &run.seen.recordings {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for track in [true, false] {
-            let stamps: Vec<u32> = arrivals.iter().filter(|one| one.picture == track).map(|one| one.stamp).collect();
-            if let Some(pair) = stamps.windows(2).find(|pair| pair[1] <= pair[0]) {
-                failures.push(format!("{name}: stamp {} after {}", pair[1], pair[0]));
-            }
-        }
-        let mut newest = 0;
-        for arrival in arrivals {
-            if arrival.stamp + 101 < newest {
-                failures.push(format!(
-                    "{name}: {} comes {} ms late beside the other track",
-                    arrival.stamp,
-                    newest - arrival.stamp
-                ));
-                break;
-            }
-            newest = newest.max(arrival.stamp);
-        }
-        if arrivals.iter().filter(|one| one.picture).count() < 2 {
-            continue;
-        }
-        if !arrivals.iter().find(|one| one.picture).is_some_and(|one| one.key) {
-            failures.push(format!("{name}: begins with a picture that cannot be decoded"));
-        }
-        trim(file);
-        let decoded = picture::decodes(file).and_then(|()| picture::decodes(&picture::remux_to_mp4(file)?));
-        // vivid's picture has another counter, which the tier of the emulated box reads.
-        if !run.timed {
-            failures.extend(decoded.err().map(|error| format!("{name}: {error}")));
-            shown += arrivals.iter().filter(|one| one.picture).count();
-            continue;
-        }
-        let read = decoded.and_then(|()| Recording::read(file, run.rate));
-        match read {
-            Ok(recording) => {
-                shown += recording.pictures.len();
-                live += recording.pictures.iter().filter(|picture| picture.counter.is_some()).count();
-                if !recording.in_order() {
-                    failures.push(format!("{name}: pictures came twice or out of order"));
-                }
-                let read = recording.pictures.iter().filter_map(|picture| picture.counter).collect();
-                counters.insert(file.clone(), read);
-            }
-            Err(error) => failures.push(format!("{name}: {error}")),
-        }
-    }
-    // No picture is sent again over a new connection.
-    let ends: Vec<(u32, u32)> = counters.values().filter_map(|read| Some((*read.first()?, *read.last()?))).collect();
-    if let Some(pair) = ends.windows(2).find(|pair| pair[1].0 <= pair[0].1 && pair[0].1 - pair[1].0 < 1 << 19) {
-        failures.push(format!("picture {} was sent after picture {}", pair[1].0, pair[0].1));
-    }
-    if let Err(error) = picture::decodes(&run.ingest.playlist(run.key)) {
-        failures.push(format!("HLS: {error}"));
-    }
-    let sessions = run.seen.recordings.len();
-    notes.push(format!("{shown} pictures in {sessions} recordings, {live} of them live, all decoded as FLV and MP4"));
-    notes.push(format!("{} answers of the status judged", run.seen.said.len()));
-}
-
-/// Cuts off a last tag that the ingest had no time to finish: it was killed, and that is not of our doing.
-fn trim(file: &Path) {
-    let Ok(bytes) = fs::read(file) else { return };
-    let mut whole = 13;
-    while let Some(head) = bytes.get(whole..whole + 4) {
-        let size = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;
-        if bytes.len() < whole + 15 + size {
-            break;
-        }
-        whole += 15 + size;
-    }
-    if whole < bytes.len() {
-        fs::write(file, &bytes[..whole]).expect("written");
-    }
-}
-
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |took: Option<Duration>| took.map_or("-".into(), |took| took.as_millis().to_string());
-        writeln!(f, "  #  {:<22} {:>7} {:>8} {:>7} {:>7} {:>7}", "cause", "lasted", "noticed", "gap", "back", "live")?;
+        let head = ["cause", "lasted", "noticed", "gap", "back", "live", "sound", "bitrate"];
+        let [cause, lasted, noticed, gap, back, live, sound, bitrate] = head;
+        write!(f, "  #  {cause:<22} {lasted:>7} {noticed:>8} {gap:>7} {back:>7} {live:>7}")?;
+        writeln!(f, " {sound:>7} {bitrate:>7}")?;
         for (index, row) in self.rows.iter().enumerate() {
             let (lasted, gap) = (row.lasted.as_millis(), row.gap.as_millis());
             let (noticed, back, live) = (ms(row.noticed), ms(row.back), ms(row.live));
+            let (sound, bitrate) = (ms(row.sound), ms(row.bitrate));
             let mark = if row.wrong.is_empty() { "" } else { "  <-" };
             let fault = row.fault;
-            writeln!(f, "{:>3}  {fault:<22} {lasted:>7} {noticed:>8} {gap:>7} {back:>7} {live:>7}{mark}", index + 1)?;
+            write!(f, "{:>3}  {fault:<22} {lasted:>7} {noticed:>8} {gap:>7} {back:>7} {live:>7}", index + 1)?;
+            writeln!(f, " {sound:>7} {bitrate:>7}{mark}")?;
         }
         writeln!(
             f,
             "Times are ms. noticed: the status left on air; gap: longest time without a picture at the ingest;"
         )?;
-        writeln!(f, "back: from the end of the cause to the first picture; live: to live in the status.")?;
+        writeln!(
+            f,
+            "back: from the end of the cause to the first picture; live, sound, bitrate: to these in the status."
+        )?;
         for note in &self.notes {
             writeln!(f, "{note}")?;
         }

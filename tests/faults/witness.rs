@@ -1,7 +1,7 @@
 //! What was seen while the series ran: each recorded packet with the moment at which it was in the ingest's file, and what
 //! the status said twenty times a second.
 
-use crate::support::now;
+use crate::{ingest::Ingest, support::now};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -57,11 +57,16 @@ impl Said {
     }
 }
 
+/// By recording, in the order of publishing; each in the order of its file.
+pub type Recordings = BTreeMap<PathBuf, Vec<Arrival>>;
+
 /// All that was seen.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// By recording, in the order of publishing; each in the order of its file.
-    pub recordings: BTreeMap<PathBuf, Vec<Arrival>>,
+    /// What was recorded.
+    pub recordings: Recordings,
+    /// The last HLS playlist of each publish that had one, in order.
+    pub playlists: Vec<String>,
     /// In order.
     pub said: Vec<Said>,
 }
@@ -79,23 +84,26 @@ impl Seen {
 /// Two threads that watch until they are asked for what they saw.
 pub struct Witness {
     ended: Arc<AtomicBool>,
-    recordings: JoinHandle<BTreeMap<PathBuf, Vec<Arrival>>>,
+    recordings: JoinHandle<(Recordings, Vec<String>)>,
     said: JoinHandle<Vec<Said>>,
 }
 
 impl Witness {
-    /// Watches the recordings in `folder` and what `status` gives.
-    pub fn start(folder: &Path, status: impl Fn() -> Option<Value> + Send + 'static) -> Self {
+    /// Watches the recordings and the playlist of `key` at this ingest, and what `status` gives.
+    pub fn start(ingest: &Ingest, key: &str, status: impl Fn() -> Option<Value> + Send + 'static) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
-        let (folder, stop, stop_too) = (folder.to_owned(), ended.clone(), ended.clone());
+        let (folder, playlist) = (ingest.nginx.folder().to_owned(), ingest.live_playlist(key));
+        let (stop, stop_too) = (ended.clone(), ended.clone());
         let recordings = std::thread::spawn(move || {
-            let mut files = BTreeMap::new();
-            while !stop.load(Ordering::Relaxed) {
+            let (mut files, mut playlists) = (BTreeMap::new(), Vec::new());
+            let mut last_look = false;
+            while !last_look {
+                last_look = stop.load(Ordering::Relaxed);
                 look(&folder, &mut files);
+                keep(&playlist, &mut playlists);
                 sleep(Duration::from_millis(10));
             }
-            look(&folder, &mut files);
-            files.into_iter().map(|(path, file)| (path, file.arrivals)).collect()
+            (files.into_iter().map(|(path, file)| (path, file.arrivals)).collect(), playlists)
         });
         let said = std::thread::spawn(move || {
             let mut said = Vec::new();
@@ -113,10 +121,8 @@ impl Witness {
     /// What they saw.
     pub fn end(self) -> Seen {
         self.ended.store(true, Ordering::Relaxed);
-        Seen {
-            recordings: self.recordings.join().expect("the recordings"),
-            said: self.said.join().expect("the status"),
-        }
+        let (recordings, playlists) = self.recordings.join().expect("the recordings");
+        Seen { recordings, playlists, said: self.said.join().expect("the status") }
     }
 }
 
@@ -137,6 +143,19 @@ fn look(folder: &Path, files: &mut BTreeMap<PathBuf, Growing>) {
         let read = file.seek(SeekFrom::Start(growing.read)).and_then(|_| file.read_to_end(&mut growing.rest));
         growing.read += read.unwrap_or(0) as u64;
         growing.take(at);
+    }
+}
+
+/// Takes a playlist in place of the one before it of the same publish: fragments have names of their own.
+fn keep(playlist: &Path, playlists: &mut Vec<String>) {
+    let Ok(text) = std::fs::read_to_string(playlist) else { return };
+    let first = |text: &str| text.lines().find(|line| !line.starts_with('#')).map(str::to_owned);
+    if first(&text).is_none() {
+        return;
+    }
+    match playlists.last_mut().filter(|last| first(last) == first(&text)) {
+        Some(last) => *last = text,
+        None => playlists.push(text),
     }
 }
 

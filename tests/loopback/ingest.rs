@@ -26,7 +26,9 @@ impl Ingest {
     fn with(start: impl FnOnce(&str) -> Nginx) -> Self {
         let hls = tempfile::tempdir().expect("a folder");
         let folder = hls.path().display();
-        let options = "hls_fragment 2s; hls_playlist_length 10m; hls_cleanup off; hls_continuous off;";
+        // Each fragment has a name of its own: the next publish overwrites none.
+        let options = "hls_fragment 2s; hls_playlist_length 2h; hls_cleanup off; hls_continuous off; \
+                       hls_fragment_naming system;";
         let nginx = start(&format!("record_unique on; hls on; hls_path {folder}; {options}"));
         Self { nginx, hls }
     }
@@ -75,8 +77,17 @@ impl Ingest {
 
     /// The HLS playlist of `key`, marked as complete: a player of a live one would wait for more.
     pub fn playlist(&self, key: &str) -> PathBuf {
-        let playlist = self.hls.path().join(format!("{key}.m3u8"));
-        let text = std::fs::read_to_string(&playlist).expect("a playlist");
+        let text = std::fs::read_to_string(self.live_playlist(key)).expect("a playlist");
+        self.complete(key, &text)
+    }
+
+    /// The HLS playlist of `key` as nginx writes it, anew with each publish.
+    pub fn live_playlist(&self, key: &str) -> PathBuf {
+        self.hls.path().join(format!("{key}.m3u8"))
+    }
+
+    /// Keeps `text` of a playlist as that of `name`, marked as complete.
+    pub fn complete(&self, name: &str, text: &str) -> PathBuf {
         // nginx-rtmp takes the length of the last fragment without a sign: when the stream ends with sound that is older
         // than the picture with which the fragment began, that is 2^64 / 90000 s and ffmpeg refuses the list.
         let mended = text.lines().map(|line| match line.split_once(':') {
@@ -86,6 +97,7 @@ impl Ingest {
             },
             _ => format!("{line}\n"),
         });
+        let playlist = self.live_playlist(name);
         std::fs::write(&playlist, mended.collect::<String>() + "#EXT-X-ENDLIST\n").expect("written");
         playlist
     }

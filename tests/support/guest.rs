@@ -21,7 +21,7 @@ pub const HEIGHT: usize = 180;
 pub const RATE: usize = 25;
 
 /// Until systemd reports the daemon ready; about 10 s on an idle machine of two cores.
-pub const BOOT: Duration = Duration::from_secs(180);
+pub const BOOT: Duration = Duration::from_secs(360);
 /// For anything that takes the box a second or two.
 pub const SOON: Duration = Duration::from_secs(60);
 

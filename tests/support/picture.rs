@@ -196,6 +196,19 @@ pub fn still(file: &Path) -> Result<Option<u32>, String> {
     Ok(seen)
 }
 
+/// Mean difference of each picture's luma to that of the picture before it; 0 for the first.
+pub fn motion(file: &Path) -> Result<Vec<f64>, String> {
+    let (width, height) = size(file)?;
+    let (mut last, mut motion): (Vec<u8>, Vec<f64>) = (Vec::new(), Vec::new());
+    let options = ["-map", "0:v:0", "-vf", "extractplanes=y,settb=1/30,setpts=N", "-fps_mode", "passthrough"];
+    decode(file, &options, width * height, |luma| {
+        let sum: u64 = last.iter().zip(luma).map(|(one, other)| u64::from(one.abs_diff(*other))).sum();
+        motion.push(sum as f64 / luma.len() as f64);
+        last = luma.to_vec();
+    })?;
+    Ok(motion)
+}
+
 /// Decodes everything in `file`; the first error of any decoder or demuxer fails.
 pub fn decodes(file: &Path) -> Result<(), String> {
     let mut ffmpeg = Command::new("ffmpeg");
