@@ -2,3 +2,6 @@
 
 pub mod buttons;
 pub mod canvas;
+pub mod cfa635;
+pub mod screen;
+pub mod thumbnail;
