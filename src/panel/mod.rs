@@ -3,5 +3,6 @@
 pub mod buttons;
 pub mod canvas;
 pub mod cfa635;
+pub mod display;
 pub mod screen;
 pub mod thumbnail;
