@@ -4,5 +4,6 @@ pub mod buttons;
 pub mod canvas;
 pub mod cfa635;
 pub mod display;
+pub mod front;
 pub mod screen;
 pub mod thumbnail;
