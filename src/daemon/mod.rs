@@ -2,6 +2,7 @@
 //! knows everybody.
 
 mod clock;
+mod panel;
 mod perform;
 mod rates;
 mod settings;
@@ -19,7 +20,8 @@ use crate::{
         self,
         supervisor::{Message, Said, Worker},
     },
-    network, notify, panel,
+    network, notify,
+    panel::{buttons, front::Front},
     program::{slate::Gop, timeline::Timeline},
     settings::{Layers, OutputMode},
     state::{ClockFloor, StateFolder},
@@ -54,6 +56,10 @@ pub struct Start {
     pub id: String,
     /// What was found wrong while reading all that.
     pub faults: Vec<Fault>,
+    /// The display, which has been showing the splash; none: the board has none.
+    pub front: Option<Front>,
+    /// What edges tell, of which the display was the first.
+    pub events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
 }
 
 /// Figures are taken and shown this often.
@@ -71,12 +77,12 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     tracing::info!("status on http://{address}/api/v1/status");
 
-    let (events, mut event_queue) = mpsc::unbounded_channel();
     // Workers wait while the loop is behind; at 60 pictures and 47 sounds a second this holds 2 s.
     let (messages, mut message_queue) = mpsc::channel(256);
     let (asks, mut ask_queue) = mpsc::channel(16);
     let (done, mut done_queue) = mpsc::unbounded_channel();
-    let (mut daemon, status) = Daemon::new(start, events.clone(), messages, done);
+    let (mut daemon, status, mut event_queue) = Daemon::new(start, messages, done);
+    let events = daemon.events.clone();
     tokio::spawn(http::serve(listener, http::Interface { status, asks }));
     tokio::spawn({
         let events = events.clone();
@@ -84,7 +90,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     });
     daemon.watch_inputs()?;
     let _cards = capture::sound::watch("/".into(), events.clone()).context("sound cards")?;
-    let _buttons = panel::buttons::watch(&daemon.control.board().buttons, events).context("buttons")?;
+    let _buttons = buttons::watch(&daemon.control.board().buttons, events).context("buttons")?;
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -128,6 +134,7 @@ struct Daemon {
     dates: Dates,
     host: Host,
     rates: rates::Rates,
+    front: Option<Front>,
     network: Option<NetworkStatus>,
     begun: Time,
     figures: Stats,
@@ -169,12 +176,11 @@ struct Daemon {
 impl Daemon {
     fn new(
         start: Start,
-        events: mpsc::UnboundedSender<Event>,
         messages: mpsc::Sender<Message>,
         done: mpsc::UnboundedSender<Done>,
-    ) -> (Self, watch::Receiver<Arc<Status>>) {
+    ) -> (Self, watch::Receiver<Arc<Status>>, mpsc::UnboundedReceiver<Event>) {
         let now = sys::now();
-        let Start { board, layers, settings, state, id, mut faults } = start;
+        let Start { board, layers, settings, state, id, mut faults, front, events: (events, event_queue) } = start;
         let (saved, fault) = state.load("intent.json");
         faults.extend(fault);
         let (floor, fault) = ClockFloor::load(&state);
@@ -198,6 +204,7 @@ impl Daemon {
             dates: Dates::default(),
             host,
             rates,
+            front,
             network: None,
             begun: now,
             figures: Stats::default(),
@@ -227,8 +234,9 @@ impl Daemon {
         daemon.look_at_network();
         daemon.measure(now);
         daemon.find_faults();
+        daemon.light();
         daemon.tell();
-        (daemon, shown)
+        (daemon, shown, event_queue)
     }
 
     fn handle(&mut self, event: Event) {
@@ -286,6 +294,9 @@ impl Daemon {
         match report {
             media::Report::Unit(unit) => self.take_unit(id, unit),
             media::Report::Preview(picture) => {
+                if let Some(front) = &self.front {
+                    front.picture(Some(picture.clone()));
+                }
                 for viewer in self.viewers.drain(..) {
                     let _ = viewer.send(Some(picture.clone()));
                 }
@@ -364,6 +375,7 @@ impl Daemon {
         if second {
             self.next_second = now + SECOND;
             self.measure(now);
+            self.look_at_input();
         }
         if second || self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);
@@ -432,6 +444,8 @@ impl Daemon {
             notify::status(&sentence);
             self.sentence = sentence;
         }
-        self.status.send_replace(Arc::new(status));
+        let status = Arc::new(status);
+        self.show(status.clone());
+        self.status.send_replace(status);
     }
 }
