@@ -34,6 +34,8 @@ pub struct Status {
     pub network: Option<NetworkStatus>,
     /// The Studio's Broadcast; none yet.
     pub broadcast: Option<()>,
+    /// The front panel's display; none: the board has none.
+    pub panel: Option<PanelStatus>,
     /// What is wrong, and what to do.
     pub faults: Vec<Fault>,
     /// Figures.
@@ -210,6 +212,18 @@ pub struct NetworkStatus {
     pub address: Option<std::net::IpAddr>,
 }
 
+/// The front panel's display.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PanelStatus {
+    /// The board's word for what it is.
+    pub kind: &'static str,
+    /// Whether it shows what it should.
+    pub present: bool,
+    /// Failures since the daemon started; each was tried again.
+    pub errors: u64,
+}
+
 /// How bad a fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -336,6 +350,7 @@ pub(crate) mod tests {
             }],
             network: Some(NetworkStatus { interface: "eth0".into(), address: "192.0.2.17".parse().ok() }),
             broadcast: None,
+            panel: None,
             faults: Vec::new(),
             stats: Stats {
                 uplinks: vec![UplinkStats { source: "Main".into(), bitrate: 3_980_000, ..UplinkStats::default() }],

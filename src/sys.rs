@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub mod encoder_controls;
+pub mod framebuffer;
 mod net;
 pub mod srt;
 pub mod v4l2;

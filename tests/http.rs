@@ -44,6 +44,7 @@ fn off_air() -> Status {
         uplinks: Vec::new(),
         network: None,
         broadcast: None,
+        panel: None,
         faults: Vec::new(),
         stats: Stats::default(),
     }

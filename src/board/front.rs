@@ -42,6 +42,25 @@ pub enum DisplayKind {
     },
 }
 
+impl DisplayKind {
+    /// Its word on every surface.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Oled(_) => "oled",
+            Self::Lcd(_) => "lcd",
+            Self::Framebuffer { .. } => "framebuffer",
+            Self::Cfa635 { .. } => "cfa635",
+            Self::Png { .. } => "png",
+            Self::Terminal { .. } => "terminal",
+        }
+    }
+
+    /// Whether it shows colours, and so pictures of the input.
+    pub fn is_colour(&self) -> bool {
+        matches!(self, Self::Lcd(_) | Self::Framebuffer { .. } | Self::Png { .. })
+    }
+}
+
 /// A monochrome OLED.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oled {
@@ -75,7 +94,7 @@ pub struct Lcd {
     pub clock: u32,
     /// Tells commands from data.
     pub data_command: Line,
-    /// Resets the controller.
+    /// Resets the controller while it is on: low means on with all that are known.
     pub reset: Option<Line>,
     /// Switches the light on.
     pub backlight: Option<Line>,

@@ -21,7 +21,14 @@ struct RawBoard {
     converter: Option<Converter>,
     #[serde(default)]
     button: Vec<RawButton>,
+    display: Option<RawDisplay>,
     limits: Limits,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+enum RawDisplay {
+    Png { file: Option<std::path::PathBuf> },
 }
 
 #[derive(Deserialize)]
@@ -121,7 +128,9 @@ fn check(name: &str, raw: RawBoard) -> Result<Board, Refusal> {
         inputs,
         encoders: raw.encoder,
         converter: raw.converter,
-        display: None,
+        display: raw
+            .display
+            .map(|RawDisplay::Png { file }| super::Display { kind: super::DisplayKind::Png { file }, rotate: 0 }),
         buttons: raw
             .button
             .into_iter()

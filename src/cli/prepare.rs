@@ -2,20 +2,33 @@
 
 use super::{INTERNAL, MISMATCH, Place, Refusal, WRONG};
 use crate::{
-    board::{Board, find},
+    board::{Board, BoardError, find},
+    control::Event,
     daemon::{self, Start},
     host,
+    panel::{front::Front, screen::Scene},
     settings::{Layers, Overrides},
     state::StateFolder,
 };
-use std::path::Path;
+use std::{path::Path, thread, time::Duration};
+use tokio::sync::mpsc;
+
+/// systemd starts what failed inside again after a second; a text on the display that comes and goes cannot be read.
+const READING: Duration = Duration::from_secs(5);
 
 /// Finds the board and reads the settings, with everything wrong with either in one text.
 ///
 /// # Errors
 /// [`WRONG`], or [`MISMATCH`] when only the hardware is at fault.
 pub(super) fn load(place: &Place, overrides: Overrides) -> Result<(Board, Layers), Refusal> {
-    let board = Board::find(Path::new("/"), &find::folders(), place.board.as_deref());
+    judge(find_board(place), place, overrides)
+}
+
+fn find_board(place: &Place) -> Result<Board, BoardError> {
+    Board::find(Path::new("/"), &find::folders(), place.board.as_deref())
+}
+
+fn judge(board: Result<Board, BoardError>, place: &Place, overrides: Overrides) -> Result<(Board, Layers), Refusal> {
     let layers = Layers::load(place.settings.as_deref(), overrides, board.as_ref().ok());
     match (board, layers) {
         (Ok(board), Ok(layers)) => Ok((board, layers)),
@@ -32,16 +45,21 @@ pub(super) fn load(place: &Place, overrides: Overrides) -> Result<(Board, Layers
 ///
 /// # Errors
 /// As `check`, and [`WRONG`] for a state folder that cannot be used.
-fn prepare(place: &Place) -> Result<Start, Refusal> {
+fn prepare(
+    place: &Place,
+    board: Result<Board, BoardError>,
+    front: Option<Front>,
+    events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
+) -> Result<Start, Refusal> {
     // First without the state: a wrong settings file is told whatever the state is like, and leaves no trace there.
-    load(place, Overrides::new())?;
+    let (board, _) = judge(board, place, Overrides::new())?;
     let state = StateFolder::open(&place.state).map_err(|text| Refusal { code: WRONG, text })?;
     let (overrides, damaged) = state.overrides();
-    let (board, layers) = load(place, overrides)?;
+    let (board, layers) = judge(Ok(board), place, overrides)?;
     let (id, not_kept) = host::box_id(Path::new("/"), &state);
     let id = layers.settings().id.clone().unwrap_or(id);
     let faults = damaged.into_iter().chain(not_kept).collect();
-    Ok(Start { board, layers, settings: place.settings.clone(), state, id, faults })
+    Ok(Start { board, layers, settings: place.settings.clone(), state, id, faults, front, events })
 }
 
 /// `fieldcastd run`.
@@ -49,9 +67,33 @@ fn prepare(place: &Place) -> Result<Start, Refusal> {
 /// # Errors
 /// As `prepare`, and [`INTERNAL`] for what fails later.
 pub fn run(place: &Place) -> Result<Vec<u8>, Refusal> {
-    let start = prepare(place)?;
-    block_on(daemon::run(start))?.map_err(|error| Refusal { code: INTERNAL, text: format!("{error:#}") })?;
-    Ok(Vec::new())
+    let events = mpsc::unbounded_channel();
+    let board = find_board(place);
+    // Before anything else can go wrong: what does is read there.
+    let display = board.as_ref().ok().and_then(|board| board.display.as_ref());
+    let front = display.and_then(|display| match Front::start(display, &place.state, events.0.clone()) {
+        Ok(front) => Some(front),
+        Err(error) => {
+            tracing::error!("the display cannot be used: {error}");
+            None
+        }
+    });
+    let ended = prepare(place, board, front.clone(), events).and_then(|start| {
+        block_on(daemon::run(start))?.map_err(|error| Refusal { code: INTERNAL, text: format!("{error:#}") })
+    });
+    if let Some(front) = front {
+        match &ended {
+            Ok(()) => front.end(Scene::Stopped),
+            // It stays on the glass: nothing is started again after the other codes.
+            Err(Refusal { code, text }) => {
+                front.end(Scene::Failed(text.clone()));
+                if *code == INTERNAL {
+                    thread::sleep(READING);
+                }
+            }
+        }
+    }
+    ended.map(|()| Vec::new())
 }
 
 /// Runs `work` on this thread: workers die with the thread that started them.

@@ -173,6 +173,13 @@ pub enum Event {
     KnownRate(Option<BitRate>),
     /// Another interface, address or route: waiting uplinks may succeed now.
     NetworkChanged,
+    /// The front panel's display came or went, or failed once more.
+    Display {
+        /// Whether it shows what it should.
+        present: bool,
+        /// Failures since the start.
+        errors: u64,
+    },
     /// The process is asked to end. The intent stays.
     Shutdown,
     /// Time has passed.

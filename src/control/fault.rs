@@ -291,6 +291,13 @@ pub fn on_backup(backup: &str, primary: &str, back: BackupReturn) -> Notice {
     Notice::new("on-backup", Severity::Warning, format!("{backup} is used in place of {primary}"), advice)
 }
 
+/// The board's display does not show anything.
+pub fn display_missing(kind: &str) -> Notice {
+    let text = format!("The display ({kind}) does not answer");
+    let advice = "Check its cable and the [display] of the board file; it is tried every 2 s and stops nothing";
+    Notice::new("display-missing", Severity::Notice, text, advice)
+}
+
 /// GO was given and there is no Source.
 pub fn no_source() -> Notice {
     let advice = "Add a [[source]] with url and key to settings.toml";

@@ -107,6 +107,8 @@ pub struct Control {
     menu: Menu,
     starts: Vec<(RequestId, Time)>,
     stops: Vec<RequestId>,
+    /// Whether the board's display is there, and how often it failed; none: nothing is known of it yet.
+    display: Option<(bool, u64)>,
     told: Vec<Fault>,
     standing: Vec<Fault>,
     next_id: u64,
@@ -164,6 +166,7 @@ impl Control {
             menu: Menu::new(now),
             starts: Vec::new(),
             stops: Vec::new(),
+            display: None,
             told: Vec::new(),
             standing: Vec::new(),
             next_id: 0,
@@ -209,6 +212,7 @@ impl Control {
             Event::Measured(rate) => self.pace.measured(rate),
             Event::KnownRate(known) => self.note_known_rate(known),
             Event::NetworkChanged => effects.push(Effect::RetryUplinks),
+            Event::Display { present, errors } => self.display = Some((present, errors)),
             Event::Shutdown => {
                 self.shutdown.get_or_insert(now.time);
             }

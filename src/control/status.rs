@@ -6,7 +6,7 @@ use crate::{
     command::Cut,
     media::{FailureKind, Plan},
     settings::OutputMode,
-    status::{Fault, InputStatus, ProgramStatus, Severity, Showing, SignalState, Stats, Status},
+    status::{Fault, InputStatus, PanelStatus, ProgramStatus, Severity, Showing, SignalState, Stats, Status},
     units::Time,
 };
 use std::time::Duration;
@@ -48,6 +48,11 @@ impl Control {
             uplinks: self.uplinks.iter().map(|uplink| uplink.status(now.time)).collect(),
             network: None,
             broadcast: None,
+            panel: self.board.display.as_ref().map(|display| PanelStatus {
+                kind: display.kind.name(),
+                present: self.display.is_some_and(|(present, _)| present),
+                errors: self.display.map_or(0, |(_, errors)| errors),
+            }),
             faults: self.standing.clone(),
             stats: Stats {
                 time: now.wall,
@@ -145,6 +150,9 @@ impl Control {
         }
         if pushing && self.wanted_sources().is_empty() {
             notices.push(fault::no_source());
+        }
+        if let (Some(display), Some((false, _))) = (&self.board.display, self.display) {
+            notices.push(fault::display_missing(display.kind.name()));
         }
         let leading = self.leading(now).map(|uplink| uplink.id);
         let primary = self.primary().map(|uplink| uplink.id);

@@ -3,6 +3,7 @@
 
 mod clock;
 mod files;
+mod panel;
 mod perform;
 mod rates;
 mod settings;
@@ -20,7 +21,8 @@ use crate::{
         self,
         supervisor::{Message, Said, Worker},
     },
-    network, notify, panel,
+    network, notify,
+    panel::{buttons, front::Front},
     program::{slate::Gop, timeline::Timeline},
     settings::{Changes, Layers, OutputMode},
     state::{ClockFloor, StateFolder},
@@ -61,6 +63,10 @@ pub struct Start {
     pub id: String,
     /// What was found wrong while reading all that.
     pub faults: Vec<Fault>,
+    /// The display, which has been showing the splash; none: the board has none.
+    pub front: Option<Front>,
+    /// What edges tell, of which the display was the first.
+    pub events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
 }
 
 /// Figures are taken and shown this often.
@@ -80,20 +86,20 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     tracing::info!("status on http://{address}/api/v1/status");
 
-    let (events, mut event_queue) = mpsc::unbounded_channel();
     // Workers wait while the loop is behind; at 60 pictures and 47 sounds a second this holds 2 s.
     let (messages, mut message_queue) = mpsc::channel(256);
     let (asks, mut ask_queue) = mpsc::channel(16);
     let (done, mut done_queue) = mpsc::unbounded_channel();
-    let (mut daemon, feed) = Daemon::new(start, events.clone(), messages, done).context("state")?;
-    tokio::spawn(http::serve(listener, http::Interface { status: feed.status.clone(), asks }));
+    let (mut daemon, shown, mut event_queue) = Daemon::new(start, messages, done).context("state")?;
+    let events = daemon.events.clone();
+    tokio::spawn(http::serve(listener, http::Interface { status: shown.status, asks }));
     tokio::spawn({
         let events = events.clone();
         async move { network::watch("/".as_ref(), events).await }
     });
     daemon.watch_inputs()?;
     let _cards = capture::sound::watch("/".into(), events.clone()).context("sound cards")?;
-    let _buttons = panel::buttons::watch(&daemon.control.board().buttons, events).context("buttons")?;
+    let _buttons = buttons::watch(&daemon.control.board().buttons, events).context("buttons")?;
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -136,6 +142,13 @@ enum Done {
     Saved(Option<Fault>),
 }
 
+/// What the surfaces follow: the latest of each, told when it changes.
+struct Shown {
+    status: watch::Receiver<Arc<Status>>,
+    /// What the lamps tell; none: they are dark.
+    tally: watch::Receiver<Option<Tally>>,
+}
+
 struct Daemon {
     control: Control,
     layers: Layers,
@@ -149,6 +162,7 @@ struct Daemon {
     dates: Dates,
     host: Host,
     rates: rates::Rates,
+    front: Option<Front>,
     network: Option<NetworkStatus>,
     begun: Time,
     figures: Stats,
@@ -158,7 +172,7 @@ struct Daemon {
     events: mpsc::UnboundedSender<Event>,
     messages: mpsc::Sender<Message>,
     status: watch::Sender<Arc<Status>>,
-    view: watch::Sender<Arc<View>>,
+    view: Arc<View>,
     tally: watch::Sender<Option<Tally>>,
     /// One for each input of the board, and the output mode that they were told.
     watches: Vec<Watch>,
@@ -192,12 +206,11 @@ struct Daemon {
 impl Daemon {
     fn new(
         start: Start,
-        events: mpsc::UnboundedSender<Event>,
         messages: mpsc::Sender<Message>,
         done: mpsc::UnboundedSender<Done>,
-    ) -> io::Result<(Self, panel::Feed)> {
+    ) -> io::Result<(Self, Shown, mpsc::UnboundedReceiver<Event>)> {
         let now = sys::now();
-        let Start { board, layers, settings, state, id, mut faults } = start;
+        let Start { board, layers, settings, state, id, mut faults, front, events: (events, event_queue) } = start;
         let (saved, fault) = state.load("intent.json");
         faults.extend(fault);
         let (floor, fault) = ClockFloor::load(&state);
@@ -213,7 +226,7 @@ impl Daemon {
         let control = Control::new(board, layers.settings().clone(), id, saved, now);
         let empty = control.status(Now { time: now, wall: None }, None, Stats::default());
         let (status, status_shown) = watch::channel(Arc::new(empty));
-        let (view, view_shown) = watch::channel(Arc::new(control.view(now)));
+        let view = Arc::new(control.view(now));
         let (tally, tally_shown) = watch::channel(control.tally(now));
         let mut daemon = Self {
             control,
@@ -227,6 +240,7 @@ impl Daemon {
             dates: Dates::default(),
             host,
             rates,
+            front,
             network: None,
             begun: now,
             figures: Stats::default(),
@@ -258,8 +272,9 @@ impl Daemon {
         daemon.look_at_network();
         daemon.measure(now);
         daemon.find_faults();
+        daemon.light();
         daemon.tell();
-        Ok((daemon, panel::Feed { status: status_shown, view: view_shown, tally: tally_shown }))
+        Ok((daemon, Shown { status: status_shown, tally: tally_shown }, event_queue))
     }
 
     fn handle(&mut self, event: Event) {
@@ -317,6 +332,9 @@ impl Daemon {
         match report {
             media::Report::Unit(unit) => self.take_unit(id, unit),
             media::Report::Preview(picture) => {
+                if let Some(front) = &self.front {
+                    front.picture(Some(picture.clone()));
+                }
                 for viewer in self.viewers.drain(..) {
                     let _ = viewer.send(Some(picture.clone()));
                 }
@@ -398,6 +416,7 @@ impl Daemon {
         if second {
             self.next_second = now + SECOND;
             self.measure(now);
+            self.look_at_input();
         }
         if second || self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);
@@ -467,12 +486,9 @@ impl Daemon {
             notify::status(&sentence);
             self.sentence = sentence;
         }
-        self.status.send_replace(Arc::new(status));
-        // These are drawn and lit: only what changes is told.
-        let view = self.control.view(now.time);
-        if **self.view.borrow() != view {
-            self.view.send_replace(Arc::new(view));
-        }
+        let status = Arc::new(status);
+        self.show(&status, now);
+        self.status.send_replace(status);
         let tally = self.control.tally(now.time);
         self.tally.send_if_modified(|shown| std::mem::replace(shown, tally) != tally);
     }

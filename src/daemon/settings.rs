@@ -43,6 +43,7 @@ impl Daemon {
 
     pub(super) fn take_layers(&mut self, at_once: bool) {
         self.find_faults();
+        self.light();
         self.tell();
         if at_once || !self.control.pushing() {
             self.follow_mode();

@@ -44,6 +44,7 @@ pub(super) fn cross(settings: &Settings, board: Option<&Board>) -> Vec<Flaw> {
     {
         within(key, hold, Span::from_millis(200)..=Span::from_millis(10_000), &mut flaws);
     }
+    within("panel.brightness", settings.panel.brightness, 1..=100, &mut flaws);
     flaws
 }
 

@@ -306,6 +306,7 @@ fn plain(message: &str) -> String {
         let expected = match expected.strip_prefix("one of ").unwrap_or(expected) {
             "a sequence" => "a list in [ ]",
             "a string" => "a text in quotes",
+            "u8" => "a whole number",
             table if table.starts_with("struct ") => "a table with keys of its own",
             other => other,
         };

@@ -395,10 +395,12 @@ pub struct Panel {
     pub hold_to_start: Span,
     /// How long GO is held to stop.
     pub hold_to_stop: Span,
+    /// Light of the display, 1 to 100 percent.
+    pub brightness: u8,
 }
 
 impl Default for Panel {
     fn default() -> Self {
-        Self { hold_to_start: Span::from_millis(1000), hold_to_stop: Span::from_millis(2000) }
+        Self { hold_to_start: Span::from_millis(1000), hold_to_stop: Span::from_millis(2000), brightness: 80 }
     }
 }

@@ -98,6 +98,8 @@ fn values_that_do_not_make_sense_are_refused_by_name() {
         ("[http]\nlisten = 'localhost'", "2 http.listen", "socket address"),
         ("[clock]\nhttp = ['www.example.org', 'https://x']", "2 clock.http[1]", "name of a web server"),
         ("[panel]\nhold-to-stop = '1 min'", "2 panel.hold-to-stop", "200 ms to 10 s"),
+        ("[panel]\nbrightness = 0", "2 panel.brightness", "1 to 100"),
+        ("[panel]\nbrightness = 300", "2 panel.brightness", "expected a whole number"),
         (
             "[push]\nsources = ['Man']\n[[source]]\nname='Main'\nurl='rtmp://h/a'\nkey='k'",
             "2 push.sources",
