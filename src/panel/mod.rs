@@ -2,3 +2,7 @@
 
 pub mod buttons;
 pub mod canvas;
+pub mod cfa635;
+pub mod lamps;
+mod lines;
+pub mod probe;
