@@ -10,7 +10,10 @@ pub mod v4l2;
 pub use net::{ResolveError, TcpFigures, resolve, tcp_figures};
 
 use crate::units::Time;
-use std::time::Duration;
+use std::{
+    os::fd::{AsRawFd, BorrowedFd},
+    time::Duration,
+};
 
 /// The monotonic clock (CLOCK_MONOTONIC, clock_gettime(2)), on which everything is stamped.
 pub fn now() -> Time {
@@ -33,6 +36,12 @@ pub fn clock_is_synchronised() -> Option<bool> {
         libc::adjtimex(&mut timex)
     };
     (state >= 0).then_some(state != libc::TIME_ERROR)
+}
+
+/// The descriptor of a serial port, to wait for it beside others: the crate gives only its number.
+pub fn port_fd(port: &serialport::TTYPort) -> BorrowedFd<'_> {
+    // SAFETY: the port owns its descriptor, keeps it open while it lives, and outlives the borrow.
+    unsafe { BorrowedFd::borrow_raw(port.as_raw_fd()) }
 }
 
 /// Ends the process at once (`_exit(2)`): no destructor and no `atexit` handler runs, so that none of them can hang.

@@ -262,6 +262,149 @@ fn broken_boards_are_refused_in_one_clear_line() {
     insta::assert_snapshot!(answers.join("\n"));
 }
 
+/// A front panel with one of everything that one can have, to be broken.
+const FRONT: &str = r#"[[button]]
+role = "go"
+key = "KEY_G"
+
+[[button]]
+role = "up"
+line = { chip = "/dev/gpiochip0", line = 5, active-low = true }
+debounce = "20 ms"
+
+[[button]]
+role = "back"
+keypad = "exit"
+
+[[lamp]]
+led = "red:tally"
+on-air = "on"
+trouble = { blink = "250 ms" }
+
+[[lamp]]
+line = { chip = "/dev/gpiochip0", line = 6 }
+ready = "on"
+
+[[lamp]]
+keypad = { number = 1, colour = "red" }
+identify = { blink = "100 ms" }
+
+[display]
+kind = "cfa635"
+device = "/dev/serial/by-id/usb-Crystalfontz"
+"#;
+
+const LCD: &str = r#"[display]
+kind = "st7789"
+device = "/dev/spidev0.0"
+data-command = { chip = "/dev/gpiochip0", line = 25 }
+reset = { chip = "/dev/gpiochip0", line = 24, active-low = true }
+backlight = { chip = "/dev/gpiochip0", line = 23 }
+size = "240x240"
+offset = [0, 80]
+clock = "40 MHz"
+inverted = true
+rotate = 90
+"#;
+
+const OLED: &str = "[display]\nkind = \"sh1106\"\ndevice = \"/dev/i2c-1\"\n";
+
+/// What loading `GOOD` with another front panel answers, after a change of that.
+fn answer_front(front: &str, from: &str, to: &str) -> String {
+    assert!(front.contains(from), "{from:?} is not in the front panel");
+    answer("[[button]]\nrole = \"go\"\nkey = \"KEY_G\"\n", &front.replacen(from, to, 1))
+}
+
+#[test]
+fn broken_front_panels_are_refused_in_one_clear_line() {
+    for front in [FRONT, LCD, OLED] {
+        assert_eq!(answer_front(front, "", ""), "accepted");
+    }
+    let png = "[display]\nkind = \"png\"\n";
+    let terminal = "[display]\nkind = \"terminal\"\n";
+    assert_eq!(answer_front(png, "png\"", "png\"\nfile = \"/tmp/panel.png\""), "accepted");
+    assert_eq!(answer_front(terminal, "terminal\"", "terminal\"\ndevice = \"/dev/tty1\""), "accepted");
+    let answers: Vec<String> = [
+        (FRONT, "keypad = \"exit\"", ""),
+        (FRONT, "keypad = \"exit\"", "keypad = \"exit\"\nkey = \"KEY_G\""),
+        (FRONT, "keypad = \"exit\"", "keypad = \"escape\""),
+        (FRONT, "keypad = \"exit\"", "keypad = \"exit\"\ndebounce = \"20 ms\""),
+        (FRONT, "keypad = \"exit\"", "key = \"KEY_G\""),
+        (FRONT, "key = \"KEY_G\"", "keypad = \"exit\""),
+        (FRONT, "key = \"KEY_G\"", "key = \"KEY_G\"\ndevice = \" \""),
+        (FRONT, "key = \"KEY_G\"", "keypad = \"up\"\ndevice = \"kbd\""),
+        (FRONT, "role = \"go\"", "role = \"down\""),
+        (FRONT, "role = \"go\"", "role = \"start\""),
+        (FRONT, "\"20 ms\"", "\"2 s\""),
+        (FRONT, "line = 5", "line = -5"),
+        (FRONT, "line = 5, active-low", "line = 5, activelow"),
+        (FRONT, "line = 5", "line = 6"),
+        (FRONT, "\"/dev/gpiochip0\", line = 5", "\"gpiochip0\", line = 5"),
+        (FRONT, "\"/dev/gpiochip0\", line = 5", "\"/dev/../etc/passwd\", line = 5"),
+        (FRONT, "on-air = \"on\"", "on-air = \"off\""),
+        (FRONT, "on-air = \"on\"", "onair = \"on\""),
+        (FRONT, "on-air = \"on\"", "on-air = true"),
+        (FRONT, "{ blink = \"250 ms\" }", "{ blink = \"1 ms\" }"),
+        (FRONT, "{ blink = \"250 ms\" }", "{ blink = 250 }"),
+        (FRONT, "ready = \"on\"", ""),
+        (FRONT, "\"red:tally\"", "\"../../etc\""),
+        (FRONT, "\"red:tally\"", "\"..\""),
+        (FRONT, "led = \"red:tally\"", ""),
+        (FRONT, "line = { chip = \"/dev/gpiochip0\", line = 6 }", "led = \"red:tally\""),
+        (FRONT, "number = 1", "number = 5"),
+        (FRONT, "colour = \"red\"", "colour = \"amber\""),
+        (FRONT, "kind = \"cfa635\"\ndevice = \"/dev/serial/by-id/usb-Crystalfontz\"", "kind = \"png\""),
+        (FRONT, "\"/dev/serial/by-id/usb-Crystalfontz\"", "\"ttyUSB0\""),
+        (FRONT, "kind = \"cfa635\"", "kind = \"cfa633\""),
+        (FRONT, "kind = \"cfa635\"", "kind = \"cfa635\"\nrotate = 180"),
+        (LCD, "data-command = { chip = \"/dev/gpiochip0\", line = 25 }", ""),
+        (LCD, "device = \"/dev/spidev0.0\"", ""),
+        (LCD, "line = 24", "line = 25"),
+        (LCD, "\"240x240\"", "\"480x320\""),
+        (LCD, "\"240x240\"", "240"),
+        (LCD, "[0, 80]", "[0, 81]"),
+        (LCD, "[0, 80]", "[0]"),
+        (LCD, "\"40 MHz\"", "\"40 mhz\""),
+        (LCD, "\"40 MHz\"", "\"4 GHz\""),
+        (LCD, "rotate = 90", "rotate = 45"),
+        (LCD, "rotate = 90", "adress = 0x3c"),
+        (LCD, "rotate = 90", "address = 0x3c"),
+        (LCD, "rotate = 90", "file = \"/tmp/panel.png\""),
+        (OLED, "/i2c-1\"", "/i2c-1\"\naddress = 0x78"),
+        (OLED, "/i2c-1\"", "/i2c-1\"\naddress = 256.5"),
+        (OLED, "/i2c-1\"", "/i2c-1\"\nrotate = 90"),
+        (OLED, "/dev/i2c-1", "i2c-1"),
+        (OLED, "kind", "knd"),
+        (png, "png\"", "png\"\nfile = \"panel.png\""),
+        (png, "png\"", "png\"\nfile = \"/tmp/panel\""),
+        (terminal, "", ""),
+    ]
+    .iter()
+    .map(|(front, from, to)| answer_front(front, from, to))
+    .collect();
+    for answer in &answers {
+        assert!(answer.starts_with("box.toml:") && !answer.contains('\n'), "{answer}");
+    }
+    insta::assert_snapshot!(answers.join("\n"));
+}
+
+/// The complete examples of boards/README.md are boards.
+#[test]
+fn the_examples_of_the_readme_are_front_panels() {
+    let readme = fs::read_to_string(shipped().join("README.md")).expect("a file");
+    let blocks: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 9);
+    for block in blocks {
+        // Some show a part: what it needs beside it is added.
+        let go = if block.contains("role = \"go\"") { "" } else { "[[button]]\nrole = \"go\"\nkey = \"KEY_G\"\n" };
+        let display = match block.contains("keypad = ") && !block.contains("[display]") {
+            true => "[display]\nkind = \"cfa635\"\ndevice = \"/dev/serial/by-id/panel\"\n",
+            false => "",
+        };
+        assert_eq!(answer_front(&format!("{go}{display}{block}"), "", ""), "accepted", "{block}");
+    }
+}
+
 #[test]
 fn a_bad_edid_is_refused_with_its_line() {
     let edid = |hex: &str| answer("audio = \"acme\"", &format!("edid = \"{hex}\""));
@@ -311,6 +454,18 @@ proptest! {
     #[test]
     fn any_bytes_are_a_board_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         answer_to(&bytes);
+    }
+
+    /// Near to a front panel: one value replaced, or a piece cut out.
+    #[test]
+    fn a_damaged_front_panel_is_taken_or_refused_in_one_line(
+        at in 0..FRONT.len(), length in 0usize..40, piece in "[\\[\\]{}=\"'., \\n0-9a-z\u{e9}-]{0,12}"
+    ) {
+        let mut front = FRONT.to_string();
+        front.replace_range(at..(at + length).min(FRONT.len()), &piece);
+        let answer = answer_front(&front, "", "");
+        prop_assert!(answer == "accepted" || answer.starts_with("box.toml"), "{}", answer);
+        prop_assert!(!answer.contains('\n'), "{}", answer);
     }
 
     /// Near to a board: one value replaced, or a piece cut out.

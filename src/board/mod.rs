@@ -8,11 +8,15 @@ pub mod edid;
 pub mod find;
 pub mod front;
 pub mod parse;
+mod parse_front;
 pub mod problem;
 
 pub use edid::Edid;
 pub use find::BoardError;
-pub use front::{Button, ButtonPlace, ButtonRole, Display, DisplayKind, Lamp, LampPlace, Line, Pattern, Tally};
+pub use front::{
+    Button, ButtonPlace, ButtonRole, Display, DisplayKind, KeypadColour, KeypadKey, Lamp, LampPlace, Lcd,
+    LcdController, Line, Oled, OledController, Pattern, Tally,
+};
 pub use problem::Problem;
 
 use crate::{

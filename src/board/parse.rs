@@ -1,8 +1,8 @@
 //! From a board file's text to a checked [`Board`]: strict, and each refusal names line, field and what was expected.
 
 use super::{
-    Align, Audio, Board, Button, ButtonPlace, ButtonRole, Camera, Converter, DeviceMatch, Encoder, Hdmi, Input,
-    InputKind, Limits, Link, Match, Pad,
+    Align, Audio, Board, Camera, Converter, DeviceMatch, Encoder, Hdmi, Input, InputKind, Limits, Link, Match, Pad,
+    parse_front::{self, RawButton, RawDisplay, RawLamp},
     problem::{Problem, explain, line_of},
 };
 use crate::{
@@ -19,24 +19,12 @@ struct RawBoard {
     input: Vec<RawInput>,
     encoder: Vec<Encoder>,
     converter: Option<Converter>,
+    display: Option<RawDisplay>,
     #[serde(default)]
     button: Vec<RawButton>,
-    display: Option<RawDisplay>,
+    #[serde(default)]
+    lamp: Vec<RawLamp>,
     limits: Limits,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-enum RawDisplay {
-    Png { file: Option<std::path::PathBuf> },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct RawButton {
-    role: ButtonRole,
-    key: String,
-    device: Option<String>,
 }
 
 /// One table for all kinds, so that a field of another kind is refused with its line.
@@ -68,9 +56,9 @@ enum RawKind {
 }
 
 /// A refusal before its line is known: field and text.
-type Refusal = (String, String);
+pub(super) type Refusal = (String, String);
 
-fn refuse<T>(field: impl Into<String>, text: impl Into<String>) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(field: impl Into<String>, text: impl Into<String>) -> Result<T, Refusal> {
     Err((field.into(), text.into()))
 }
 
@@ -110,15 +98,7 @@ fn check(name: &str, raw: RawBoard) -> Result<Board, Refusal> {
     if let Some(converter) = &raw.converter {
         check_element("converter", &converter.element, &converter.properties)?;
     }
-    for (index, button) in raw.button.iter().enumerate() {
-        if button.key.parse::<evdev::KeyCode>().is_err() {
-            let expected = "expected a name of linux/input-event-codes.h such as \"KEY_ENTER\"";
-            return refuse(format!("button[{index}].key"), format!("{expected}, got {:?}", button.key));
-        }
-        if raw.button[..index].iter().any(|other| other.key == button.key && other.device == button.device) {
-            return refuse(format!("button[{index}].key"), "another button has this key already");
-        }
-    }
+    let front = parse_front::check(raw.display, raw.button, raw.lamp)?;
     if raw.limits.mode.interlaced || Align::default().fit(raw.limits.mode) != raw.limits.mode {
         return refuse("limits.mode", format!("expected a progressive mode of even size, got {}", raw.limits.mode));
     }
@@ -128,15 +108,9 @@ fn check(name: &str, raw: RawBoard) -> Result<Board, Refusal> {
         inputs,
         encoders: raw.encoder,
         converter: raw.converter,
-        display: raw
-            .display
-            .map(|RawDisplay::Png { file }| super::Display { kind: super::DisplayKind::Png { file }, rotate: 0 }),
-        buttons: raw
-            .button
-            .into_iter()
-            .map(|raw| Button { role: raw.role, place: ButtonPlace::Key { key: raw.key, device: raw.device } })
-            .collect(),
-        lamps: Vec::new(),
+        display: front.display,
+        buttons: front.buttons,
+        lamps: front.lamps,
         limits: raw.limits,
     })
 }
@@ -255,14 +229,14 @@ fn fourcc(at: &str, code: String) -> Result<String, Refusal> {
     refuse(at, format!("expected the four letters of a V4L2 pixel format such as \"UYVY\", got {code:?}"))
 }
 
-fn text(at: &str, text: String) -> Result<String, Refusal> {
+pub(super) fn text(at: &str, text: String) -> Result<String, Refusal> {
     if text.trim().is_empty() || text.chars().any(char::is_control) {
         return refuse(at, format!("expected a name, got {text:?}"));
     }
     Ok(text)
 }
 
-fn is_word(text: &str) -> bool {
+pub(super) fn is_word(text: &str) -> bool {
     is_identifier(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 

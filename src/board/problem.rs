@@ -34,6 +34,8 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> Problem {
         ("unknown variant", "unknown value"),
         ("` as i128,", "`,"),
         ("expected a sequence", "expected a list in [ ]"),
+        ("expected an array of length", "expected a list in [ ] of"),
+        ("wanted string or table", "expected a text in quotes or a table"),
         ("expected struct", "expected a table:"),
         ("expected a map", "expected a table"),
         ("expected u32", "expected a whole number from 0 to 4294967295"),

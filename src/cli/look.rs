@@ -8,7 +8,7 @@ use crate::{
     board::{Board, find},
     capture,
     media::{plan, supervisor},
-    panel::buttons,
+    panel::{self, buttons},
     settings::{Layers, Source},
     state::{ClockFloor, peek_overrides},
     uplink::{MediaInfo, delivery, trust::Trust},
@@ -36,12 +36,13 @@ const PARTS: [&str; 16] = [
     "aacparse",
 ];
 
-/// What this machine has: inputs, sound cards, keys, encoders.
+/// What this machine has: inputs, sound cards, keys, parts of a panel, encoders.
 ///
 /// # Errors
 /// None of what is missing: that is in the text.
 pub fn probe(as_json: bool) -> Result<String, Refusal> {
     let hardware = capture::hardware(Path::new("/"));
+    let parts = panel::probe::parts(Path::new("/"));
     let board = Board::find(Path::new("/"), &find::folders(), None);
     let mut elements: Vec<String> = PARTS.map(String::from).to_vec();
     if let Ok(board) = &board {
@@ -55,6 +56,7 @@ pub fn probe(as_json: bool) -> Result<String, Refusal> {
             "board": name.as_ref().ok(),
             "hardware": hardware,
             "keys": buttons::devices(),
+            "panel": parts,
             "media": media.as_ref().ok(),
         });
         return Ok(format!("{document:#}\n"));
@@ -63,7 +65,7 @@ pub fn probe(as_json: bool) -> Result<String, Refusal> {
         Ok(name) => format!("board     {name}\n"),
         Err(error) => format!("board     {error}\n"),
     };
-    text += &format!("\n{hardware}");
+    text += &format!("\n{hardware}{parts}");
     match media {
         Ok(media) => {
             text += &format!("\nGStreamer {}\n", media["gstreamer"].as_str().unwrap_or("unknown"));

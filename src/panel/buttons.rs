@@ -1,11 +1,14 @@
-//! Buttons: keys of input devices (evdev), on GPIO pins as well as on a keyboard.
+//! Buttons: keys of input devices (evdev), on GPIO pins as well as on a keyboard, and GPIO lines that no driver takes.
+//! The keys of a serial panel come with the panel ([`super::cfa635`]).
 //!
 //! A device may come and go at any time. One that goes while its button is held counts as a release; a key that is
 //! held when its device appears (a stuck one, or a cable plugged in) counts for nothing until it is pressed anew.
 
+use super::lines::Lines;
 use crate::{
     board::{Button, ButtonPlace, ButtonRole},
     control::Event,
+    sys,
     watch::{self, Watch, Watcher},
 };
 use evdev::{Device, EventSummary, KeyCode};
@@ -35,12 +38,18 @@ pub fn watch(buttons: &[Button], events: UnboundedSender<Event>) -> io::Result<W
 }
 
 /// A device node; the inode tells it from another device that gets the same number later.
-type Id = (PathBuf, u64);
+pub(super) type Id = (PathBuf, u64);
+
+/// The name under which the lines' buttons are held.
+fn lines_id() -> Id {
+    ("GPIO lines".into(), 0)
+}
 
 fn follow(buttons: &[Button], watcher: &Watcher) {
     let mut held = Held::default();
     // None: it has none of the keys.
     let mut devices: BTreeMap<Id, Option<Device>> = BTreeMap::new();
+    let mut lines = Lines::new(buttons);
     let tell = |change: Option<(ButtonRole, bool)>| {
         if let Some((role, pressed)) = change {
             watcher.tell(Event::Button { role, pressed });
@@ -56,8 +65,13 @@ fn follow(buttons: &[Button], watcher: &Watcher) {
                 devices.insert(id, device);
             }
         }
-        let fds = devices.values().flatten().map(Device::as_fd).collect::<Vec<_>>();
-        watcher.wait(RESCAN, &fds, PollFlags::IN);
+        lines.open(sys::now());
+        let fds = devices.values().flatten().map(Device::as_fd).chain(lines.fds()).collect::<Vec<_>>();
+        let wait = lines.due().map_or(RESCAN, |due| RESCAN.min(due.since(sys::now())));
+        watcher.wait(wait, &fds, PollFlags::IN);
+        for (index, pressed) in lines.poll(sys::now()) {
+            tell(held.change(&lines_id(), index, buttons[index].role, i32::from(pressed)));
+        }
         for (id, device) in &mut devices {
             let Some(opened) = device else { continue };
             let name = opened.name().unwrap_or_default().to_string();
@@ -77,7 +91,10 @@ fn follow(buttons: &[Button], watcher: &Watcher) {
                 *device = None;
             }
         }
-        let here = |id: &Id| devices.get(id).is_some_and(Option::is_some);
+        let here = |index: usize, id: &Id| match *id == lines_id() {
+            true => lines.is_open(index),
+            false => devices.get(id).is_some_and(Option::is_some),
+        };
         held.forget(here).into_iter().for_each(|role| tell(Some((role, false))));
     }
 }
@@ -115,12 +132,18 @@ fn open(path: &Path, buttons: &[Button]) -> io::Result<Option<Device>> {
 
 /// Which keys are down, and with them which roles.
 #[derive(Debug, Default)]
-struct Held(BTreeSet<(ButtonRole, usize, Id)>);
+pub(super) struct Held(BTreeSet<(ButtonRole, usize, Id)>);
 
 impl Held {
     /// A key event of button `index` on a device: 0 up, 1 down, 2 repeated (linux/input.h). The role's change, if that is
     /// one: a second button of the same role changes nothing.
-    fn change(&mut self, device: &Id, index: usize, role: ButtonRole, value: i32) -> Option<(ButtonRole, bool)> {
+    pub(super) fn change(
+        &mut self,
+        device: &Id,
+        index: usize,
+        role: ButtonRole,
+        value: i32,
+    ) -> Option<(ButtonRole, bool)> {
         let before = self.down(role);
         let key = (role, index, device.clone());
         match value {
@@ -132,10 +155,10 @@ impl Held {
         (before != now).then_some((role, now))
     }
 
-    /// Releases what is held on devices that are not `here`; the roles that this ends.
-    fn forget(&mut self, here: impl Fn(&Id) -> bool) -> BTreeSet<ButtonRole> {
+    /// Releases the buttons, each by its index and its device, that are not `here`; the roles that this ends.
+    pub(super) fn forget(&mut self, here: impl Fn(usize, &Id) -> bool) -> BTreeSet<ButtonRole> {
         let before: BTreeSet<ButtonRole> = self.0.iter().map(|(role, ..)| *role).collect();
-        self.0.retain(|(.., device)| here(device));
+        self.0.retain(|(_, index, device)| here(*index, device));
         before.into_iter().filter(|role| !self.down(*role)).collect()
     }
 
@@ -200,12 +223,12 @@ mod tests {
     fn a_lost_device_releases_what_was_held_on_it() {
         let mut held = Held::default();
         held.change(&device(0), 0, Go, 1);
-        assert!(held.forget(|_| true).is_empty());
-        assert_eq!(held.forget(|_| false), BTreeSet::from([Go]));
-        assert!(held.forget(|_| false).is_empty(), "told once");
+        assert!(held.forget(|_, _| true).is_empty());
+        assert_eq!(held.forget(|_, _| false), BTreeSet::from([Go]));
+        assert!(held.forget(|_, _| false).is_empty(), "told once");
         held.change(&device(0), 0, Go, 1);
         held.change(&device(1), 0, Go, 1);
-        assert!(held.forget(|id| id.1 == 1).is_empty(), "the other one is still held");
+        assert!(held.forget(|_, id| id.1 == 1).is_empty(), "the other one is still held");
     }
 
     #[test]

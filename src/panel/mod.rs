@@ -7,3 +7,6 @@ pub mod display;
 pub mod front;
 pub mod screen;
 pub mod thumbnail;
+pub mod lamps;
+mod lines;
+pub mod probe;
