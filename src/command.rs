@@ -61,6 +61,15 @@ pub enum Command {
     },
     /// One JPEG of the input.
     Preview,
+    /// Show a PIN at the box, by which a computer gets a token; the answer does not have it.
+    Pair,
+    /// The paired computers.
+    Tokens,
+    /// Let a paired computer's token be worth nothing.
+    Revoke {
+        /// The computer's id.
+        id: String,
+    },
 }
 
 /// What the operator lets viewers see.
@@ -78,8 +87,21 @@ pub enum Cut {
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 10] =
-        ["start", "stop", "set", "settings", "input", "source", "show", "preflight", "regions", "preview"];
+    pub const NAMES: [&str; 13] = [
+        "start",
+        "stop",
+        "set",
+        "settings",
+        "input",
+        "source",
+        "show",
+        "preflight",
+        "regions",
+        "preview",
+        "pair",
+        "tokens",
+        "revoke",
+    ];
 
     /// Its name on every surface.
     pub fn name(&self) -> &'static str {
@@ -94,6 +116,9 @@ impl Command {
             Self::Preflight { .. } => "preflight",
             Self::Regions { .. } => "regions",
             Self::Preview => "preview",
+            Self::Pair => "pair",
+            Self::Tokens => "tokens",
+            Self::Revoke { .. } => "revoke",
         }
     }
 
@@ -120,6 +145,9 @@ impl Command {
             "preflight" => Self::Preflight { source: with(&["source"])?.optional_text("source")? },
             "regions" => Self::Regions { source: with(&["source"])?.text("source")? },
             "preview" => with(&[]).map(|_| Self::Preview)?,
+            "pair" => with(&[]).map(|_| Self::Pair)?,
+            "tokens" => with(&[]).map(|_| Self::Tokens)?,
+            "revoke" => Self::Revoke { id: with(&["id"])?.text("id")? },
             _ => return Err(unknown_command(name)),
         })
     }
@@ -330,8 +358,9 @@ mod tests {
             any::<f64>().prop_map(Value::from),
             ".{0,8}".prop_map(Value::from),
         ];
-        let word =
-            prop::sample::select(vec!["sources", "confirm", "device", "name", "region", "what", "mute", "source", "x"]);
+        let word = prop::sample::select(vec![
+            "sources", "confirm", "device", "name", "region", "what", "mute", "source", "id", "x",
+        ]);
         leaf.prop_recursive(3, 20, 4, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

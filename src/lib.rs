@@ -26,7 +26,7 @@
 //! | [`media`] | the worker (plan and launch line are pure), its framing and its supervisor |
 //! | [`uplink`] | queue, FLV and MPEG-TS (pure), the RTMP session, SRT, choice of region, preflight |
 //! | [`panel`] | buttons |
-//! | [`http`] | status, commands and preview on loopback |
+//! | [`http`] | status, commands and preview: on loopback, and over TLS for paired computers (`pairing` is pure) |
 //! | [`state`] [`host`] [`clock`] [`sys`] | the state folder, the box's figures, what time it is, system calls |
 //! | [`cli`] [`daemon`] | the command line, and the loop that owns clock, channels and edges |
 //!

@@ -101,6 +101,9 @@ impl Control {
                 Some(worker) => perform(Job::Preview(worker)),
                 None => Err(Answer::failed(Reason::WrongState, "There is no picture")),
             },
+            Command::Pair => perform(Job::Pair),
+            Command::Tokens => perform(Job::Tokens),
+            Command::Revoke { id } => perform(Job::Revoke(id)),
         }
     }
 

@@ -27,6 +27,10 @@ pub struct View {
     pub sources: Vec<SourceLine>,
     /// The last preflight.
     pub preflight: Preflight,
+    /// Where browsers reach the box, such as "https://192.0.2.7:8443"; none: only on loopback, or there is no network.
+    pub address: Option<String>,
+    /// SHA-256 of the certificate that they see there: pairs of capital hexadecimal digits between colons.
+    pub fingerprint: Option<String>,
 }
 
 /// A page, in the order in which they are turned.

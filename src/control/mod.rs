@@ -98,6 +98,7 @@ pub struct Control {
     stops: Vec<RequestId>,
     told: Vec<Fault>,
     standing: Vec<Fault>,
+    pin: Option<menu::Pin>,
     next_id: u64,
 }
 
@@ -150,6 +151,7 @@ impl Control {
             stops: Vec::new(),
             told: Vec::new(),
             standing: Vec::new(),
+            pin: None,
             next_id: 0,
         }
     }
@@ -188,6 +190,7 @@ impl Control {
             Event::KeyframeWanted => self.keyframe_wanted = true,
             Event::Measured(rate) => self.pace.measured(rate),
             Event::KnownRate(known) => self.note_known_rate(known),
+            Event::Pin(pin) => self.pin = pin,
             Event::NetworkChanged => effects.push(Effect::RetryUplinks),
             Event::Shutdown => {
                 self.shutdown.get_or_insert(now.time);
@@ -213,6 +216,7 @@ impl Control {
         wakes.extend(self.backup.wake().filter(|_| self.spare().is_some()));
         wakes.extend(self.show.next_wake(self.running.push.on_signal_loss));
         wakes.extend([self.settled_at()]);
+        wakes.extend(self.pin.as_ref().map(|pin| pin.until));
         wakes.extend(self.stills.next_wake());
         if self.wanted_signal().is_some() {
             wakes.extend(self.video.next_wake());
@@ -234,6 +238,11 @@ impl Control {
     /// The hardware.
     pub fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// The PIN that is to be seen at the box at `now`.
+    pub fn pin(&self, now: Time) -> Option<&menu::Pin> {
+        self.pin.as_ref().filter(|pin| now < pin.until)
     }
 
     /// The worker that can be asked for a picture of the input.

@@ -2,6 +2,7 @@
 //! knows everybody.
 
 mod clock;
+mod pairing;
 mod perform;
 mod rates;
 mod settings;
@@ -31,8 +32,9 @@ use crate::{
 };
 use anyhow::Context as _;
 use bytes::Bytes;
+use pairing::Access;
 use perform::Delivery;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot, watch},
@@ -63,21 +65,28 @@ const SECOND: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the HTTP address cannot be listened on, or the system gives no signals.
-pub async fn run(start: Start) -> anyhow::Result<()> {
+pub async fn run(mut start: Start) -> anyhow::Result<()> {
+    let (access, https) = Access::open(&mut start);
     let listen = start.layers.settings().http.listen;
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
+    let address = if https.is_some() { listen } else { loopback(listen) };
+    let listeners = http::listen(address)
         .with_context(|| format!("cannot listen on http.listen = \"{listen}\": choose another port in the settings"))?;
-    let address = listener.local_addr()?;
-    tracing::info!("status on http://{address}/api/v1/status");
+    for listener in &listeners {
+        let address = listener.local_addr()?;
+        let scheme = if address.ip().is_loopback() { "http" } else { "https" };
+        tracing::info!("status on {scheme}://{address}/api/v1/status");
+    }
 
     let (events, mut event_queue) = mpsc::unbounded_channel();
     // Workers wait while the loop is behind; at 60 pictures and 47 sounds a second this holds 2 s.
     let (messages, mut message_queue) = mpsc::channel(256);
     let (asks, mut ask_queue) = mpsc::channel(16);
     let (done, mut done_queue) = mpsc::unbounded_channel();
-    let (mut daemon, status) = Daemon::new(start, events.clone(), messages, done);
-    tokio::spawn(http::serve(listener, http::Interface { status, asks }));
+    let (mut daemon, status) = Daemon::new(start, access, events.clone(), messages, done);
+    for listener in listeners {
+        let interface = http::Interface { status: status.clone(), tokens: daemon.access.tokens(), asks: asks.clone() };
+        tokio::spawn(http::serve(listener, interface, https.clone()));
+    }
     tokio::spawn({
         let events = events.clone();
         async move { network::watch("/".as_ref(), events).await }
@@ -110,6 +119,14 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The address on loopback with the port of `listen`.
+fn loopback(listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        ip if ip.is_loopback() => listen,
+        _ => SocketAddr::from(([127, 0, 0, 1], listen.port())),
+    }
+}
+
 /// What took an edge to do.
 enum Done {
     /// A command's answer.
@@ -123,6 +140,7 @@ struct Daemon {
     layers: Layers,
     settings: Option<PathBuf>,
     state: StateFolder,
+    access: Access,
     floor: ClockFloor,
     trust: Arc<Trust>,
     dates: Dates,
@@ -169,6 +187,7 @@ struct Daemon {
 impl Daemon {
     fn new(
         start: Start,
+        access: Access,
         events: mpsc::UnboundedSender<Event>,
         messages: mpsc::Sender<Message>,
         done: mpsc::UnboundedSender<Done>,
@@ -193,6 +212,7 @@ impl Daemon {
             layers,
             settings,
             state,
+            access,
             floor,
             trust,
             dates: Dates::default(),
@@ -310,6 +330,8 @@ impl Daemon {
                 None => drop(reply.send(None)),
             },
             Ask::Health { reply } => drop(reply.send(())),
+            Ask::Pair { pin, name, reply } => drop(reply.send(self.take_pin(&pin, name))),
+            Ask::Used { id } => self.note_use(&id),
         }
     }
 
@@ -364,6 +386,7 @@ impl Daemon {
         if second {
             self.next_second = now + SECOND;
             self.measure(now);
+            self.hide_pin(now);
         }
         if second || self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);
