@@ -78,6 +78,15 @@ pub enum Command {
         /// Always needed.
         confirm: bool,
     },
+    /// Show a PIN at the box, by which a computer gets a token; the answer does not have it.
+    Pair,
+    /// The paired computers.
+    Tokens,
+    /// Let a paired computer's token be worth nothing.
+    Revoke {
+        /// The computer's id.
+        id: String,
+    },
 }
 
 /// What the operator lets viewers see.
@@ -95,7 +104,7 @@ pub enum Cut {
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 14] = [
+    pub const NAMES: [&str; 17] = [
         "start",
         "stop",
         "set",
@@ -110,6 +119,9 @@ impl Command {
         "lock-panel",
         "restart",
         "factory-reset",
+        "pair",
+        "tokens",
+        "revoke",
     ];
 
     /// Its name on every surface.
@@ -129,6 +141,9 @@ impl Command {
             Self::LockPanel { .. } => "lock-panel",
             Self::Restart { .. } => "restart",
             Self::FactoryReset { .. } => "factory-reset",
+            Self::Pair => "pair",
+            Self::Tokens => "tokens",
+            Self::Revoke { .. } => "revoke",
         }
     }
 
@@ -163,6 +178,9 @@ impl Command {
             }
             "restart" => Self::Restart { confirm: confirmed()? },
             "factory-reset" => Self::FactoryReset { confirm: confirmed()? },
+            "pair" => with(&[]).map(|_| Self::Pair)?,
+            "tokens" => with(&[]).map(|_| Self::Tokens)?,
+            "revoke" => Self::Revoke { id: with(&["id"])?.text("id")? },
             _ => return Err(unknown_command(name)),
         })
     }
@@ -380,7 +398,7 @@ mod tests {
             ".{0,8}".prop_map(Value::from),
         ];
         let word = prop::sample::select(vec![
-            "sources", "confirm", "device", "name", "region", "what", "mute", "source", "locked", "x",
+            "sources", "confirm", "device", "name", "region", "what", "mute", "source", "locked", "id", "x",
         ]);
         leaf.prop_recursive(3, 20, 4, move |inner| {
             prop_oneof![

@@ -25,8 +25,8 @@
 //! | [`capture`] | V4L2: DV timings, events, EDID, cameras |
 //! | [`media`] | the worker (plan and launch line are pure), its framing and its supervisor |
 //! | [`uplink`] | queue, FLV and MPEG-TS (pure), the RTMP session, SRT, choice of region, preflight |
-//! | [`panel`] | screens (pure), displays and the thread that draws them, buttons |
-//! | [`http`] | status, commands and preview on loopback |
+//! | [`panel`] | screens (pure), displays and the thread that draws them, buttons, lamps, serial panels |
+//! | [`http`] | status, commands and preview: on loopback, and over TLS for paired computers (`pairing` is pure) |
 //! | [`state`] [`host`] [`clock`] [`sys`] | the state folder, the box's figures, what time it is, system calls |
 //! | [`cli`] [`daemon`] | the command line, and the loop that owns clock, channels and edges |
 //!

@@ -17,6 +17,8 @@ use std::{
 
 /// Where the state is unless `--state` says otherwise.
 pub const PATH: &str = "/var/lib/fieldcast";
+/// The file with the PIN by which a computer is paired, while it holds.
+pub const PIN: &str = "pin";
 /// Most bytes that a state file may have.
 const SIZE_LIMIT: u64 = 1024 * 1024;
 /// Version of the JSON files written here.

@@ -111,9 +111,9 @@ fn one_clear_message_and_exit_code_2() {
         ("deep", deep.as_bytes(), ":1:"),
         ("no such input", b"[input]\ndevice = 'sdi'", ":2: input.device: board \"desktop\" has no such input"),
         (
-            "beyond loopback",
-            b"[http]\nlisten = '0.0.0.0:8080'",
-            ":2: http.listen: this version only listens on loopback",
+            "no address of a box",
+            b"[http]\nlisten = '255.255.255.255:8443'",
+            ":2: http.listen: expected an address that the box has",
         ),
         (
             "unknown source",

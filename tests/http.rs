@@ -62,6 +62,7 @@ struct Served {
 
 fn start() -> Served {
     let (status, shown) = watch::channel(Arc::new(off_air()));
+    let (_, tokens) = watch::channel(Arc::default());
     let (asks, mut asked) = mpsc::channel(8);
     let (pictures, stuck) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let (counted, blocked) = (Arc::clone(&pictures), Arc::clone(&stuck));
@@ -71,7 +72,7 @@ fn start() -> Served {
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             tell.send(listener.local_addr().expect("an address")).expect("told");
-            tokio::spawn(serve(listener, Interface { status: shown, asks }));
+            tokio::spawn(serve(listener, Interface { status: shown, tokens, asks }, None));
             while let Some(ask) = asked.recv().await {
                 while blocked.load(Ordering::Relaxed) {
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -86,6 +87,7 @@ fn start() -> Served {
 async fn answer(ask: Ask, pictures: &AtomicUsize) {
     match ask {
         Ask::Health { reply } => drop(reply.send(())),
+        Ask::Pair { .. } | Ask::Used { .. } => panic!("on loopback nobody pairs"),
         Ask::Preview { reply } => {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let picture = match pictures.fetch_add(1, Ordering::Relaxed) {

@@ -1,11 +1,13 @@
-//! The command line: what can be typed, and what needs no daemon.
+//! The command line: what can be typed, what needs no daemon, and what asks the running one.
 
 mod check;
 pub mod look;
+mod pair;
 mod plan;
 mod prepare;
 
 pub use check::check;
+pub use pair::{pair, revoke, tokens};
 pub use plan::plan;
 pub use prepare::run;
 
@@ -130,6 +132,23 @@ pub enum Verb {
         place: Place,
         /// A Source of the settings; without it the primary one
         source: Option<String>,
+    },
+    /// Pair another computer or a phone with the running daemon
+    ///
+    /// A PIN of six digits holds for two minutes. It is on the box's display, or without one on
+    /// its console and in the journal; as root, this command tells it too. http.listen has to be
+    /// an address that others reach.
+    #[command(verbatim_doc_comment)]
+    Pair(Place),
+    /// List the paired computers
+    Tokens(Place),
+    /// Let a paired computer not use the box any more
+    Revoke {
+        /// Board, settings and state.
+        #[command(flatten)]
+        place: Place,
+        /// Its id, as `tokens` lists it
+        id: String,
     },
     /// Print completions for a shell
     ///

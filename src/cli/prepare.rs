@@ -70,12 +70,14 @@ pub fn run(place: &Place) -> Result<Vec<u8>, Refusal> {
     let events = mpsc::unbounded_channel();
     let board = find_board(place);
     // Before anything else can go wrong: what does is read there.
-    let display = board.as_ref().ok().and_then(|board| board.display.as_ref());
-    let front = display.and_then(|display| match Front::start(display, &place.state, events.0.clone()) {
-        Ok(front) => Some(front),
-        Err(error) => {
-            tracing::error!("the display cannot be used: {error}");
-            None
+    let display = board.as_ref().ok().and_then(|board| Some((board, board.display.as_ref()?)));
+    let front = display.and_then(|(board, display)| {
+        match Front::start(display, &board.buttons, &place.state, events.0.clone()) {
+            Ok(front) => Some(front),
+            Err(error) => {
+                tracing::error!("the display cannot be used: {error}");
+                None
+            }
         }
     });
     let ended = prepare(place, board, front.clone(), events).and_then(|start| {

@@ -131,6 +131,9 @@ impl Control {
                 (self.shutdown, self.restart) = (Some(now), Some(Restart::Reset(request)));
                 Ok(Vec::new())
             }
+            Command::Pair => perform(Job::Pair),
+            Command::Tokens => perform(Job::Tokens),
+            Command::Revoke { id } => perform(Job::Revoke(id)),
         }
     }
 

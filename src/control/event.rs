@@ -1,5 +1,6 @@
 //! What the control core is told, and what it wants done.
 
+use super::menu::Pin;
 use crate::{
     board::ButtonRole,
     command::{Answer, Command, Cut, Origin},
@@ -180,6 +181,10 @@ pub enum Event {
         /// Failures since the start.
         errors: u64,
     },
+    /// The computers that are paired, by id and name.
+    Paired(Vec<(String, String)>),
+    /// This PIN pairs a computer and is to be seen at the box, or none does any more.
+    Pin(Option<Pin>),
     /// The process is asked to end. The intent stays.
     Shutdown,
     /// Time has passed.
@@ -311,6 +316,12 @@ pub enum Job {
     Regions(Box<Source>),
     /// Take one picture of the input from this worker.
     Preview(WorkerId),
+    /// Let a new PIN hold, and show it.
+    Pair,
+    /// List the paired computers.
+    Tokens,
+    /// Revoke the token of the computer with this id.
+    Revoke(String),
 }
 
 /// The intent as it is kept over a power cut.

@@ -111,6 +111,7 @@ pub struct Control {
     display: Option<(bool, u64)>,
     told: Vec<Fault>,
     standing: Vec<Fault>,
+    pin: Option<menu::Pin>,
     next_id: u64,
 }
 
@@ -169,6 +170,7 @@ impl Control {
             display: None,
             told: Vec::new(),
             standing: Vec::new(),
+            pin: None,
             next_id: 0,
         }
     }
@@ -194,6 +196,7 @@ impl Control {
             Event::Answered { request, answer } => self.take_answer(request, &answer, now.time),
             Event::Preflight { request, progress } => self.note_progress(request, &progress, now.time),
             Event::Preflighted { request, result } => self.note_preflight(request, &result, now.time),
+            Event::Paired(paired) => self.menu.paired = paired,
             Event::Regions { service, table } => self.note_regions(service, table),
             Event::Settings { settings, at_once } => self.take_settings(*settings, at_once),
             Event::Told(faults) => self.told = faults,
@@ -211,6 +214,7 @@ impl Control {
             Event::KeyframeWanted => self.keyframe_wanted = true,
             Event::Measured(rate) => self.pace.measured(rate),
             Event::KnownRate(known) => self.note_known_rate(known),
+            Event::Pin(pin) => self.pin = pin,
             Event::NetworkChanged => effects.push(Effect::RetryUplinks),
             Event::Display { present, errors } => self.display = Some((present, errors)),
             Event::Shutdown => {
@@ -235,6 +239,7 @@ impl Control {
         wakes.extend(self.backup.wake().filter(|_| self.spare().is_some()));
         wakes.extend(self.show.next_wake(self.running.push.on_signal_loss));
         wakes.extend([self.settled_at()]);
+        wakes.extend(self.pin.as_ref().map(|pin| pin.until));
         wakes.extend(self.stills.next_wake());
         if self.wanted_signal().is_some() {
             wakes.extend(self.video.next_wake());
@@ -261,6 +266,11 @@ impl Control {
     /// The hardware.
     pub fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// The PIN that is to be seen at the box at `now`.
+    pub fn pin(&self, now: Time) -> Option<&menu::Pin> {
+        self.pin.as_ref().filter(|pin| now < pin.until)
     }
 
     /// The worker that can be asked for a picture of the input.

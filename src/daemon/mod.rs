@@ -3,6 +3,7 @@
 
 mod clock;
 mod files;
+mod pairing;
 mod panel;
 mod perform;
 mod rates;
@@ -22,7 +23,11 @@ use crate::{
         supervisor::{Message, Said, Worker},
     },
     network, notify,
-    panel::{buttons, front::Front},
+    panel::{
+        buttons,
+        front::Front,
+        lamps::{self, LEDS},
+    },
     program::{slate::Gop, timeline::Timeline},
     settings::{Changes, Layers, OutputMode},
     state::{ClockFloor, StateFolder},
@@ -34,10 +39,12 @@ use crate::{
 };
 use anyhow::Context as _;
 use bytes::Bytes;
+use pairing::Access;
 use perform::Delivery;
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -78,27 +85,37 @@ const LAST_WORD: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When the HTTP address cannot be listened on, or the system gives no signals.
-pub async fn run(start: Start) -> anyhow::Result<()> {
+pub async fn run(mut start: Start) -> anyhow::Result<()> {
+    let (access, https) = Access::open(&mut start);
     let listen = start.layers.settings().http.listen;
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
+    let address = if https.is_some() { listen } else { loopback(listen) };
+    let listeners = http::listen(address)
         .with_context(|| format!("cannot listen on http.listen = \"{listen}\": choose another port in the settings"))?;
-    let address = listener.local_addr()?;
-    tracing::info!("status on http://{address}/api/v1/status");
+    for listener in &listeners {
+        let address = listener.local_addr()?;
+        let scheme = if address.ip().is_loopback() { "http" } else { "https" };
+        tracing::info!("status on {scheme}://{address}/api/v1/status");
+    }
 
     // Workers wait while the loop is behind; at 60 pictures and 47 sounds a second this holds 2 s.
     let (messages, mut message_queue) = mpsc::channel(256);
     let (asks, mut ask_queue) = mpsc::channel(16);
     let (done, mut done_queue) = mpsc::unbounded_channel();
-    let (mut daemon, shown, mut event_queue) = Daemon::new(start, messages, done).context("state")?;
+    let (mut daemon, shown, mut event_queue) = Daemon::new(start, access, messages, done).context("state")?;
     let events = daemon.events.clone();
-    tokio::spawn(http::serve(listener, http::Interface { status: shown.status, asks }));
+    for listener in listeners {
+        let interface =
+            http::Interface { status: shown.status.clone(), tokens: daemon.access.tokens(), asks: asks.clone() };
+        tokio::spawn(http::serve(listener, interface, https.clone()));
+    }
     tokio::spawn({
         let events = events.clone();
         async move { network::watch("/".as_ref(), events).await }
     });
     daemon.watch_inputs()?;
     let _cards = capture::sound::watch("/".into(), events.clone()).context("sound cards")?;
+    let keypad = daemon.front.as_ref().and_then(Front::keypad).cloned();
+    let _lamps = lamps::follow(&daemon.control.board().lamps, LEDS.into(), keypad, shown.tally).context("lamps")?;
     let _buttons = buttons::watch(&daemon.control.board().buttons, events).context("buttons")?;
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -130,6 +147,14 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The address on loopback with the port of `listen`.
+fn loopback(listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        ip if ip.is_loopback() => listen,
+        _ => SocketAddr::from(([127, 0, 0, 1], listen.port())),
+    }
+}
+
 /// What took an edge to do.
 enum Done {
     /// A command's answer.
@@ -157,6 +182,7 @@ struct Daemon {
     files: files::Files,
     /// Changes of settings, of which the first is being saved.
     sets: VecDeque<(RequestId, Changes)>,
+    access: Access,
     floor: ClockFloor,
     trust: Arc<Trust>,
     dates: Dates,
@@ -206,6 +232,7 @@ struct Daemon {
 impl Daemon {
     fn new(
         start: Start,
+        access: Access,
         messages: mpsc::Sender<Message>,
         done: mpsc::UnboundedSender<Done>,
     ) -> io::Result<(Self, Shown, mpsc::UnboundedReceiver<Event>)> {
@@ -234,6 +261,7 @@ impl Daemon {
             settings,
             state,
             files,
+            access,
             sets: VecDeque::new(),
             floor,
             trust,
@@ -273,6 +301,7 @@ impl Daemon {
         daemon.measure(now);
         daemon.find_faults();
         daemon.light();
+        daemon.tell_paired();
         daemon.tell();
         Ok((daemon, Shown { status: status_shown, tally: tally_shown }, event_queue))
     }
@@ -359,6 +388,8 @@ impl Daemon {
                 None => drop(reply.send(None)),
             },
             Ask::Health { reply } => drop(reply.send(())),
+            Ask::Pair { pin, name, reply } => drop(reply.send(self.take_pin(&pin, name))),
+            Ask::Used { id } => self.note_use(&id),
         }
     }
 
@@ -417,6 +448,7 @@ impl Daemon {
             self.next_second = now + SECOND;
             self.measure(now);
             self.look_at_input();
+            self.hide_pin(now);
         }
         if second || self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);

@@ -2,7 +2,10 @@
 
 use super::Daemon;
 use crate::{
-    control::{Now, menu::Page},
+    control::{
+        Now,
+        menu::{Page, View},
+    },
     media::Order,
     panel::screen::Scene,
     status::Status,
@@ -13,7 +16,7 @@ impl Daemon {
     /// Shows `status` on the display, and what its buttons have chosen.
     pub(super) fn show(&mut self, status: &Arc<Status>, now: Now) {
         let Some(front) = &self.front else { return };
-        let view = self.control.view(now.time);
+        let view = View { address: self.address(), fingerprint: self.fingerprint(), ..self.control.view(now.time) };
         if *self.view != view {
             self.view = Arc::new(view);
         }

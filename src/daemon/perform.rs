@@ -238,6 +238,15 @@ impl Daemon {
                     }
                 });
             }
+            Job::Pair => {
+                let answer = self.pair();
+                self.answer(request, answer);
+            }
+            Job::Tokens => self.answer(request, self.list_tokens()),
+            Job::Revoke(id) => {
+                let answer = self.revoke(&id);
+                self.answer(request, answer);
+            }
             Job::Preview(worker) => {
                 self.picture_requests.push(request);
                 self.order(worker, Order::Preview);

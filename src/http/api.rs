@@ -1,9 +1,17 @@
 //! Routes and what each answers.
 
-use super::{Ask, Interface, READ_TIMEOUT, events, guard, metrics, preview::Preview, problem::Problem};
+use super::{
+    Ask, Interface, READ_TIMEOUT, events,
+    guard::{COOKIE, Guard, Reached, guard},
+    metrics, page,
+    pairing::{Pin, Refusal, seconds},
+    preview::Preview,
+    problem::Problem,
+    tokens::{NAME_CHARS, TokenId},
+};
 use crate::command::{Answer, Command, Origin};
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::HttpBody as _,
     extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State},
     http::{HeaderMap, StatusCode, header},
@@ -12,12 +20,16 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Most bytes of a command's arguments.
 const BODY_BYTES: usize = 64 * 1024;
+/// Most bytes of a request to pair.
+const PAIR_BYTES: usize = 1024;
+/// How long a browser keeps the token, seconds: 400 days, the most that it may (RFC 6265bis 5.5).
+const COOKIE_AGE: u64 = 400 * 24 * 3600;
 /// Time for the one answer to a command: `start` takes up to 30 s.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(35);
 /// Time in which the working loop has to come round.
@@ -31,12 +43,21 @@ struct Api {
     interface: Interface,
     preview: Arc<Preview>,
     streams: Arc<Semaphore>,
+    /// One computer is paired at a time: who guesses cannot keep the loop busy.
+    pairing: Arc<Semaphore>,
 }
 
-/// All routes, guarded.
-pub fn router(interface: Interface) -> Router {
-    let api = Api { interface, preview: Arc::default(), streams: Arc::new(Semaphore::new(STREAMS)) };
-    Router::new()
+/// All routes, guarded; `names` are those by which the box may be called beyond loopback.
+pub fn router(interface: Interface, names: Arc<[String]>) -> Router {
+    let guarded = Guard::new(names, interface.tokens.clone(), interface.asks.clone());
+    let api = Api {
+        interface,
+        preview: Arc::default(),
+        streams: Arc::new(Semaphore::new(STREAMS)),
+        pairing: Arc::new(Semaphore::new(1)),
+    };
+    page::routes()
+        .route("/api/v1/pair", post(pair))
         .route("/api/v1/status", get(status))
         .route("/api/v1/events", get(stream))
         .route("/api/v1/settings", get(settings))
@@ -51,7 +72,7 @@ pub fn router(interface: Interface) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Commands take POST, everything else GET")
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(middleware::from_fn(guard::guard))
+        .layer(middleware::from_fn_with_state(guarded, guard))
         .with_state(api)
 }
 
@@ -78,11 +99,19 @@ async fn status(State(api): State<Api>) -> Response {
     Json(&*status).into_response()
 }
 
-async fn stream(State(api): State<Api>) -> Result<Response, Problem> {
+async fn stream(State(api): State<Api>, computer: Option<Extension<TokenId>>) -> Result<Response, Problem> {
     let Ok(slot) = api.streams.try_acquire_owned() else {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "There are 16 event streams already; close one"));
     };
-    let events = events::stream(api.interface.status, slot);
+    let mut tokens = api.interface.tokens;
+    let revoked = async move {
+        match computer {
+            // When nobody is left who could revoke it, the box is ending.
+            Some(Extension(id)) => drop(tokens.wait_for(|tokens| !tokens.has(&id)).await),
+            None => std::future::pending().await,
+        }
+    };
+    let events = events::stream(api.interface.status, slot, revoked);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
@@ -93,20 +122,68 @@ async fn settings(State(api): State<Api>) -> Result<Response, Problem> {
     })
 }
 
+/// Gives a computer a token for the PIN that the box shows.
+async fn pair(
+    State(api): State<Api>,
+    Extension(reached): Extension<Reached>,
+    request: Request,
+) -> Result<Response, Problem> {
+    if reached == Reached::Loopback {
+        return Err(Problem::new(StatusCode::CONFLICT, "On loopback no token is needed: computers pair over HTTPS"));
+    }
+    let Ok(_turn) = api.pairing.try_acquire() else {
+        return Err(Problem::too_many("Another computer is being paired: try again", 1));
+    };
+    let (pin, name) = claim(&arguments(request, PAIR_BYTES).await?)?;
+    let token = ask(&api.interface.asks, HEALTH_DEADLINE, |reply| Ask::Pair { pin, name, reply }).await?;
+    let token = token.map_err(refused)?.reveal();
+    let cookie = format!("{COOKIE}={token}; Path=/; Max-Age={COOKIE_AGE}; Secure; HttpOnly; SameSite=Strict");
+    Ok(([(header::SET_COOKIE, cookie)], Json(json!({ "token": token }))).into_response())
+}
+
+/// Reads who wants to pair: `{"pin": "123456", "name": "Anna's laptop"}`.
+fn claim(arguments: &Value) -> Result<(Pin, String), Problem> {
+    let Some(given) = arguments.as_object() else {
+        return Err(Problem::wrong("pin", "Send the PIN and a name for this computer as a JSON object"));
+    };
+    if let Some(unknown) = given.keys().find(|key| !["pin", "name"].contains(&key.as_str())) {
+        return Err(Problem::wrong(unknown, "Unknown; there are pin and name"));
+    }
+    let pin = given.get("pin").and_then(Value::as_str).and_then(Pin::parse);
+    let pin = pin.ok_or_else(|| Problem::wrong("pin", "The PIN is a text of six digits"))?;
+    let name =
+        given.get("name").and_then(Value::as_str).map(str::trim).filter(|name| {
+            !name.is_empty() && name.chars().count() <= NAME_CHARS && !name.chars().any(char::is_control)
+        });
+    let name = name.ok_or_else(|| Problem::wrong("name", "The name has 1 to 64 characters on one line"))?;
+    Ok((pin, name.into()))
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    let text = refusal.text();
+    match refusal {
+        Refusal::NoPin | Refusal::Full => Problem::new(StatusCode::CONFLICT, text),
+        Refusal::Wrong { .. } => Problem::new(StatusCode::FORBIDDEN, text),
+        Refusal::Wait(wait) => Problem::too_many(text, seconds(wait)),
+        Refusal::NotKept => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, text),
+    }
+}
+
 async fn command(State(api): State<Api>, Path(name): Path<String>, request: Request) -> Result<Response, Problem> {
-    let arguments = arguments(request).await?;
+    let arguments = arguments(request, BODY_BYTES).await?;
     Ok(match Command::parse(&name, &arguments) {
         Ok(command) => command_answer(&api, command).await?.into_response(),
         Err(answer) => answer.into_response(),
     })
 }
 
-/// Reads the body: an object, or nothing.
-async fn arguments(request: Request) -> Result<Value, Problem> {
+/// Reads the body of at most `most` bytes, which the router does not let be more than 64 KiB: an object, or nothing.
+async fn arguments(request: Request, most: usize) -> Result<Value, Problem> {
     let json = is_json(request.headers());
-    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Arguments have at most 64 KiB");
+    let too_large =
+        || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("Arguments have at most {} KiB", most / 1024));
     // By Content-Length, before any of it is waited for.
-    if request.body().size_hint().lower() > BODY_BYTES as u64 {
+    if request.body().size_hint().lower() > most as u64 {
         return Err(too_large());
     }
     let body = tokio::time::timeout(READ_TIMEOUT, Bytes::from_request(request, &())).await;
@@ -116,6 +193,9 @@ async fn arguments(request: Request) -> Result<Value, Problem> {
         Ok(Err(_)) => return Err(Problem::new(StatusCode::BAD_REQUEST, "The body could not be read")),
         Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "The body did not come within 5 s")),
     };
+    if body.len() > most {
+        return Err(too_large());
+    }
     if body.is_empty() {
         return Ok(Value::Null);
     }
@@ -179,6 +259,22 @@ mod tests {
         assert_eq!(dropped.0.expect_err("lost").into_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
         let ended = ask(&asks, COMMAND_DEADLINE, question).await.expect_err("lost").into_response();
         assert_eq!(ended.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_claim_is_read_or_refused(pin in "([0-9 -]{0,9}|.{0,9})", name in ".{0,70}", more in ".{0,4}") {
+            let read = claim(&json!({ "pin": pin, "name": name }));
+            if let Ok((read, named)) = &read {
+                proptest::prop_assert_eq!(read.reveal(), pin.replace([' ', '-'], ""));
+                proptest::prop_assert_eq!(named, name.trim());
+            }
+            let odd = claim(&json!({ "pin": pin, "name": name, more.clone(): 1 }));
+            proptest::prop_assert!(odd.is_err());
+            for wrong in [json!([pin]), json!({ "pin": 123_456, "name": name }), json!({ "pin": "123456" }), Value::Null] {
+                proptest::prop_assert!(claim(&wrong).is_err());
+            }
+        }
     }
 
     #[test]

@@ -10,14 +10,17 @@ use tokio_stream::wrappers::ReceiverStream;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The status now and on each change, at most two a second. A slow client misses states in between, never the last one.
-/// `slot` is given back when the client is gone.
+/// Ends with `ended`; `slot` is given back then, or when the client is gone.
 pub fn stream(
     status: watch::Receiver<Arc<Status>>,
     slot: OwnedSemaphorePermit,
+    ended: impl Future<Output = ()> + Send + 'static,
 ) -> ReceiverStream<Result<Event, Infallible>> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         tokio::select! {
+            biased;
+            () = ended => {}
             () = feed(status, &sender) => {}
             () = sender.closed() => {}
         }

@@ -14,12 +14,35 @@ pub struct Problem {
     detail: String,
     reason: Option<Reason>,
     field: Option<String>,
+    /// Seconds until trying again makes sense.
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     /// A problem of HTTP itself.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), reason: None, field: None }
+        Self { status, detail: detail.into(), reason: None, field: None, retry_after: None }
+    }
+
+    /// An argument of HTTP's own requests is wrong.
+    pub fn wrong(field: &str, detail: impl Into<String>) -> Self {
+        Self {
+            reason: Some(Reason::WrongArguments),
+            field: Some(field.into()),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+        }
+    }
+
+    /// Beyond loopback without the token of a paired computer.
+    pub fn not_paired() -> Self {
+        let text =
+            "This computer is not paired, or no more: ask for a PIN at the box and open the box's address in a browser";
+        Self::new(StatusCode::UNAUTHORIZED, text)
+    }
+
+    /// Too many tries; `seconds` until the next one.
+    pub fn too_many(detail: impl Into<String>, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
     /// The loop that does the work did not answer: busy, or ending.
@@ -54,6 +77,14 @@ impl IntoResponse for Problem {
         let mut response = (self.status, document.to_string()).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            // Belongs to every 401 (RFC 9110 15.5.2).
+            let scheme = HeaderValue::from_static("Bearer realm=\"fieldcast\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
         response
     }
 }
@@ -72,7 +103,7 @@ impl IntoResponse for Answer {
                     Reason::TimedOut => StatusCode::GATEWAY_TIMEOUT,
                     Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
                 };
-                Problem { status, detail: text, reason: Some(reason), field }.into_response()
+                Problem { status, detail: text, reason: Some(reason), field, retry_after: None }.into_response()
             }
         }
     }

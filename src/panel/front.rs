@@ -10,7 +10,7 @@ use super::{
     thumbnail,
 };
 use crate::{
-    board::{self, DisplayKind},
+    board::{self, Button, DisplayKind},
     clock::Dated,
     control::{Event, Now, menu::View},
     sys,
@@ -80,17 +80,22 @@ struct Wanted {
 }
 
 impl Front {
-    /// Starts the thread, which shows the splash at once. `state` is the state folder; `events` hears of the display's health.
+    /// Starts the thread, which shows the splash at once. Those `buttons` that are keys of the display are told to `events`; `state` is the state folder; `events` hears of the display's health.
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub fn start(display: &board::Display, state: &Path, events: UnboundedSender<Event>) -> io::Result<Self> {
+    pub fn start(
+        display: &board::Display,
+        buttons: &[Button],
+        state: &Path,
+        events: UnboundedSender<Event>,
+    ) -> io::Result<Self> {
         let keypad = match &display.kind {
-            DisplayKind::Cfa635 { port } => Some(cfa635::Handle::start(port.clone(), events.clone())?),
+            DisplayKind::Cfa635 { port } => Some(cfa635::Handle::start(port.clone(), buttons, events.clone())?),
             _ => None,
         };
         let wanted = Wanted {
-            scene: Scene::Splash { version: env!("CARGO_PKG_VERSION") },
+            scene: Scene::Splash { version: env!("CARGO_PKG_VERSION").into() },
             fresh: true,
             dated: None,
             brightness: BRIGHTNESS,

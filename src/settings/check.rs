@@ -6,7 +6,10 @@ use crate::{
     units::{BitRate, Mode, Span},
     uplink::IngestUrl,
 };
-use std::ops::RangeInclusive;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    ops::RangeInclusive,
+};
 
 /// Names every value that is out of bounds or does not fit the others.
 pub(super) fn cross(settings: &Settings, board: Option<&Board>) -> Vec<Flaw> {
@@ -26,10 +29,12 @@ pub(super) fn cross(settings: &Settings, board: Option<&Board>) -> Vec<Flaw> {
     if settings.slate.picture.is_some() && !picture.is_some_and(known) {
         flaws.push(Flaw::new("slate.picture", "expected a .png, .jpg or .jpeg file"));
     }
-    if !settings.http.listen.ip().is_loopback() {
-        let text = "this version only listens on loopback, such as \"127.0.0.1:8080\": an address that others reach needs \
-                    pairing and TLS, which it does not have yet";
-        flaws.push(Flaw::new("http.listen", text));
+    let listen = settings.http.listen;
+    let broadcast = listen.ip() == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if listen.ip().is_multicast() || broadcast {
+        flaws.push(Flaw::new("http.listen", "expected an address that the box has, such as \"0.0.0.0:8443\" for all"));
+    } else if listen.port() == 0 && !listen.ip().is_loopback() {
+        flaws.push(Flaw::new("http.listen", "beyond loopback a port is needed, such as 8443: people type it"));
     }
     if settings.clock.http.len() > 8 {
         flaws.push(Flaw::new("clock.http", "at most 8 web servers"));

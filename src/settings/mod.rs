@@ -377,7 +377,8 @@ pub struct Slate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Http {
-    /// Loopback address and port; port 0 takes a free one.
+    /// Address and port. On loopback HTTP, where port 0 takes a free one; beyond it HTTPS for paired computers, with HTTP on
+    /// the same port of loopback.
     pub listen: std::net::SocketAddr,
 }
 

@@ -22,6 +22,7 @@ pub struct Daemon {
     pub folder: tempfile::TempDir,
     child: Child,
     environment: Vec<(String, String)>,
+    listen: String,
     /// Of its HTTP surface, on loopback.
     pub port: u16,
 }
@@ -34,18 +35,24 @@ impl Daemon {
 
     /// Starts it with its files in `folder` and with environment variables.
     pub fn start_in(folder: tempfile::TempDir, settings: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_on("127.0.0.1", folder, settings, environment)
+    }
+
+    /// Starts it listening on this address.
+    pub fn start_on(listen: &str, folder: tempfile::TempDir, settings: &str, environment: &[(&str, &str)]) -> Self {
         let port = free_port();
+        let listen = format!("{listen}:{port}");
         let environment: Vec<_> = environment.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        write_settings(folder.path(), settings, port);
+        write_settings(folder.path(), settings, &listen);
         let child = run(folder.path(), &environment);
-        let daemon = Self { folder, child, environment, port };
+        let daemon = Self { folder, child, environment, listen, port };
         daemon.wait_for_http();
         daemon
     }
 
     /// Writes other settings; they are read at the next start or SIGHUP.
     pub fn write_settings(&self, settings: &str) {
-        write_settings(self.folder.path(), settings, self.port);
+        write_settings(self.folder.path(), settings, &self.listen);
     }
 
     /// Starts it anew after it has ended: the power is back.
@@ -165,8 +172,8 @@ pub fn status_at(port: u16) -> Option<Value> {
     (code == 200).then(|| serde_json::from_slice(&body).ok())?
 }
 
-fn write_settings(folder: &Path, settings: &str, port: u16) {
-    let text = format!("{settings}\n[http]\nlisten = \"127.0.0.1:{port}\"\n");
+fn write_settings(folder: &Path, settings: &str, listen: &str) {
+    let text = format!("{settings}\n[http]\nlisten = \"{listen}\"\n");
     std::fs::write(folder.join("settings.toml"), text).expect("written");
 }
 

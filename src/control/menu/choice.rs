@@ -37,6 +37,15 @@ pub(in crate::control) enum Choice {
     Check(String),
     /// Show which box this is.
     Identify,
+    /// Show a PIN that pairs a computer.
+    Pair,
+    /// Let a paired computer use the box no more.
+    Revoke {
+        /// Its id.
+        id: String,
+        /// Its name.
+        name: String,
+    },
     /// Switch the buttons off or on.
     Lock(bool),
     /// Start the box's program anew.
@@ -72,12 +81,15 @@ impl Choice {
             Self::Measure(_) => "Measure the regions".into(),
             Self::Check(source) => format!("Check {source}"),
             Self::Identify => "Show this box".into(),
+            Self::Pair => "Pair a computer".into(),
+            Self::Revoke { name, .. } => name.clone(),
             Self::Lock(true) => "Lock the buttons".into(),
             Self::Lock(false) => "Unlock the buttons".into(),
             Self::Restart => "Restart".into(),
             Self::Reset => "Delete all changes".into(),
             Self::Open(Listing::Regions(source)) => format!("Region of {source}"),
             Self::Open(Listing::Reset) => "Factory reset".into(),
+            Self::Open(Listing::Paired) => "Paired computers".into(),
             Self::Open(_) => "Choose".into(),
             Self::Read => "Read".into(),
             Self::Leave => "Back".into(),
@@ -87,7 +99,7 @@ impl Choice {
     /// Whether it can end or move a push, or delete something: it takes the full hold, whatever the button.
     pub(super) fn ends(&self, pushing: bool) -> bool {
         match self {
-            Self::Stop | Self::Reset => true,
+            Self::Stop | Self::Reset | Self::Revoke { .. } => true,
             Self::Source(_) | Self::Region { .. } | Self::Restart => pushing,
             _ => false,
         }
@@ -109,6 +121,8 @@ impl Choice {
             Self::Measure(source) => Command::Regions { source: source.clone() },
             Self::Check(source) => Command::Preflight { source: Some(source.clone()) },
             Self::Identify => Command::Identify,
+            Self::Pair => Command::Pair,
+            Self::Revoke { id, .. } => Command::Revoke { id: id.clone() },
             Self::Lock(locked) => Command::LockPanel { locked: *locked },
             Self::Restart => Command::Restart { confirm: true },
             Self::Reset => Command::FactoryReset { confirm: true },
@@ -130,10 +144,13 @@ impl Choice {
             Self::Region { region, .. } => format!("Region: {region}"),
             Self::Measure(_) => "The regions are measured".into(),
             Self::Identify => "The box shows itself for 30 s".into(),
+            Self::Revoke { name, .. } => format!("{name} is not paired any more"),
             Self::Lock(true) => "The buttons are locked".into(),
             Self::Lock(false) => "The buttons work again".into(),
             Self::Restart | Self::Reset => "Restarting".into(),
-            Self::Start | Self::Stop | Self::Check(_) | Self::Open(_) | Self::Read | Self::Leave => return None,
+            Self::Start | Self::Stop | Self::Pair | Self::Check(_) | Self::Open(_) | Self::Read | Self::Leave => {
+                return None;
+            }
         })
     }
 }

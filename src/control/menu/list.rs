@@ -31,6 +31,8 @@ pub(in crate::control) enum Listing {
     Preflight,
     /// The box itself.
     System,
+    /// The computers that may use the box.
+    Paired,
     /// Whether everything is really to be deleted.
     Reset,
 }
@@ -52,7 +54,7 @@ impl Listing {
     pub(super) fn parent(&self) -> Option<Self> {
         match self {
             Self::Regions(_) => Some(Self::Sources),
-            Self::Reset => Some(Self::System),
+            Self::Reset | Self::Paired => Some(Self::System),
             _ => None,
         }
     }
@@ -65,6 +67,7 @@ impl Listing {
             Self::Regions(source) => format!("Region of {source}"),
             Self::Preflight => "Preflight".into(),
             Self::System => "System".into(),
+            Self::Paired => "Hold to unpair".into(),
             Self::Reset => "Delete all changes made on this box?".into(),
         }
     }
@@ -110,7 +113,13 @@ impl Control {
             }
             Listing::Preflight => choices.extend(self.primary_name().map(Choice::Check)),
             Listing::System => {
-                choices.extend([Choice::Identify, Choice::Lock(true), Choice::Restart, Choice::Open(Listing::Reset)]);
+                choices.extend([Choice::Identify, Choice::Pair]);
+                choices.extend((!self.menu.paired.is_empty()).then_some(Choice::Open(Listing::Paired)));
+                choices.extend([Choice::Lock(true), Choice::Restart, Choice::Open(Listing::Reset)]);
+            }
+            Listing::Paired => {
+                let revoke = |(id, name): &(String, String)| Choice::Revoke { id: id.clone(), name: name.clone() };
+                choices.extend(self.menu.paired.iter().map(revoke));
             }
             Listing::Reset => choices.push(Choice::Reset),
         }

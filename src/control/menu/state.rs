@@ -60,6 +60,8 @@ pub(in crate::control) struct Menu {
     pub(super) tried: Option<(RequestId, Time)>,
     /// By service, nearest first.
     pub(super) regions: BTreeMap<String, Vec<Measured>>,
+    /// The paired computers, by id and name.
+    pub(in crate::control) paired: Vec<(String, String)>,
 }
 
 impl Menu {
@@ -81,6 +83,7 @@ impl Menu {
             preflight: Preflight::default(),
             tried: None,
             regions: BTreeMap::new(),
+            paired: Vec::new(),
         }
     }
 

@@ -24,7 +24,7 @@ impl Control {
             locked: menu.locked,
             idle: menu.idle(now),
             identify: menu.identifies(now),
-            pin: None,
+            pin: self.pin(now).cloned(),
             address: None,
             fingerprint: None,
             sources: self.settings.sources.iter().map(|source| self.source_line(&source.name)).collect(),

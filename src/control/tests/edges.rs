@@ -97,3 +97,16 @@ proptest! {
         prop_assert_eq!(run(&walls), run(&[None]));
     }
 }
+
+#[test]
+fn a_pin_is_shown_until_it_is_used_or_its_time_is_over() {
+    let mut control = core();
+    let pin = |ms| crate::control::menu::Pin { digits: "123456".into(), until: Time::from_millis(ms) };
+    let shown = |control: &Control, ms| control.pin(Time::from_millis(ms)).is_some();
+    control.handle(Event::Pin(Some(pin(120_000))), at(0));
+    assert!(shown(&control, 119_999) && !shown(&control, 120_000));
+    assert_eq!(control.next_wake(Time::from_millis(119_000)), Some(Time::from_millis(120_000)), "the panel is drawn");
+    assert!(!format!("{control:?}").contains("123456"));
+    control.handle(Event::Pin(None), at(1000));
+    assert!(!shown(&control, 1000));
+}

@@ -116,9 +116,9 @@ fn a_display_that_goes_is_told_and_found_again() {
 fn one_that_was_never_there_is_told_after_the_second_try() {
     let mut desk = Desk::new();
     fs::write(desk.folder.path().join("glass"), "").expect("nothing can be made there");
-    desk.paint(Scene::Splash { version: "1" }, 0);
+    desk.paint(Scene::Splash { version: "1".into() }, 0);
     assert_eq!(desk.told(), []);
-    desk.paint(Scene::Splash { version: "1" }, 200);
+    desk.paint(Scene::Splash { version: "1".into() }, 200);
     assert_eq!(desk.told(), [(false, 0)], "what is not open has not failed");
 }
 
@@ -150,7 +150,7 @@ fn the_last_picture_stays_and_nothing_comes_after_it() {
     let file = folder.path().join("panel.png");
     let display = board::Display { kind: DisplayKind::Png { file: None }, rotate: 180 };
     let (sender, _events) = unbounded_channel();
-    let front = Front::start(&display, folder.path(), sender).expect("a thread");
+    let front = Front::start(&display, &[], folder.path(), sender).expect("a thread");
     assert!(front.takes_pictures() && front.keypad().is_none());
     front.end(Scene::Failed("settings.toml:3: name: is empty".into()));
     let last = fs::read(&file).expect("shown before it returned");

@@ -1,0 +1,86 @@
+"use strict";
+
+const element = (id) => document.getElementById(id);
+let events = null;
+
+/** Shows the form or the box. */
+function show(paired) {
+  element("pair").hidden = paired;
+  element("box").hidden = !paired;
+}
+
+/** Shows a status document; every word of it goes in as text. */
+function draw(status) {
+  element("box-name").textContent = status.name;
+  const phase = element("phase");
+  phase.textContent = status.phase.replace("-", " ").toUpperCase();
+  phase.className = status.phase;
+  const input = status.input;
+  const facts = [
+    ["Input", [input.device, input.mode ?? input.signal].join(", ")],
+    ["Showing", status.program.showing ?? "nothing"],
+    ["Bitrate", `${(status.stats.bitrate / 1e6).toFixed(1)} Mbit/s`],
+    ...status.uplinks.map((uplink) => [uplink.source, uplink.state]),
+  ];
+  element("facts").replaceChildren(...facts.flatMap(([name, value]) => {
+    const [term, text] = [document.createElement("dt"), document.createElement("dd")];
+    term.textContent = name;
+    text.textContent = value;
+    return [term, text];
+  }));
+  element("faults").replaceChildren(...status.faults.map((fault) => {
+    const item = document.createElement("li");
+    item.textContent = `${fault.text}. ${fault.advice}`;
+    return item;
+  }));
+}
+
+/** Follows the box, or asks for the PIN. */
+async function follow() {
+  events?.close();
+  events = null;
+  let answer;
+  try {
+    answer = await fetch("/api/v1/status");
+  } catch {
+    setTimeout(follow, 2000);
+    return;
+  }
+  show(answer.status !== 401);
+  if (answer.status === 401) return;
+  if (!answer.ok) {
+    setTimeout(follow, 2000);
+    return;
+  }
+  draw(await answer.json());
+  events = new EventSource("/api/v1/events");
+  events.addEventListener("status", (event) => draw(JSON.parse(event.data)));
+  // Gone, or revoked: the status tells which.
+  events.addEventListener("error", () => {
+    events?.close();
+    events = null;
+    setTimeout(follow, 1000);
+  });
+}
+
+element("pair").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  element("refusal").textContent = "";
+  try {
+    const answer = await fetch("/api/v1/pair", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ pin: element("pin").value, name: element("name").value.trim() }),
+    });
+    if (answer.ok) return follow();
+    element("refusal").textContent = (await answer.json()).detail;
+  } catch {
+    element("refusal").textContent = "The box does not answer";
+  }
+});
+
+setInterval(() => {
+  if (events && !document.hidden) element("picture").src = `/preview.jpg?${Date.now()}`;
+}, 2000);
+
+follow();
