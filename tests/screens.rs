@@ -67,6 +67,7 @@ fn ready() -> Status {
         uplinks: Vec::new(),
         network: Some(NetworkStatus { interface: "eth0".into(), address: "192.0.2.17".parse().ok() }),
         broadcast: None,
+        panel: None,
         faults: Vec::new(),
         stats: Stats {
             uptime_ms: 11_520_000,
