@@ -188,11 +188,11 @@ impl Controller {
         (busy > LEAST_BUSY).then(|| (bits + PRIOR * (self.target + self.audio) / SHARE) / (busy + PRIOR))
     }
 
-    /// Whether the encoder makes about what it is asked for.
+    /// Whether the encoder makes about what it is asked for; sound is not its.
     fn fed(&self) -> bool {
         let (span, offered) =
             self.recent.iter().fold((0.0, 0.0), |(span, bits), seen| (span + seen.span, bits + seen.offered));
-        offered > 0.5 * self.made * span
+        offered - self.audio * span > 0.5 * self.made * span
     }
 }
 

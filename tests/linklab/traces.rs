@@ -1,6 +1,6 @@
 //! The traces: made ones, mobile-like ones from seeds, and recorded ones from a folder.
 
-use crate::link::{PACKET, Trace, fraction};
+use crate::link::{Trace, fraction};
 use std::{env, fs, path::PathBuf};
 
 /// The made traces.
@@ -20,6 +20,14 @@ pub fn made() -> Vec<Trace> {
             ..Trace::of_rates("shaper 6-2-6, 8 KiB", 45.0, |time| if between(time, 15.0, 30.0) { 2e6 } else { 6e6 })
         },
         Trace { loss: 0.02, ..Trace::of_rates("loss 2 %", 60.0, |_| 4e6) },
+        Trace {
+            delay: vec![(0, 20), (20_000, 60), (40_000, 20)],
+            ..Trace::of_rates("round trip 40-120-40 ms", 60.0, |_| 1e8)
+        },
+        Trace { jitter: 20, ..Trace::of_rates("jitter 20 ms", 60.0, |_| 1e8) },
+        Trace { delay: vec![(0, 1)], ..Trace::of_rates("round trip 2 ms", 60.0, |_| 4e6) },
+        Trace { buffer: Some(15_000), ..Trace::of_rates("buffer 30 ms", 60.0, |_| 4e6) },
+        Trace { buffer: Some(1_000_000), ..Trace::of_rates("buffer 2 s", 60.0, |_| 4e6) },
     ]
 }
 
@@ -62,7 +70,7 @@ pub fn mobile(seed: u64) -> Trace {
             slots.push(0);
         }
     }
-    Trace { name: format!("mobile {seed}"), slots, loss: 0.0, burst: PACKET, mobile: true }
+    Trace::mobile(format!("mobile {seed}"), slots)
 }
 
 /// Traces of the folder `LINK_TRACES`, else of where they are beside this checkout; none when neither is there.
