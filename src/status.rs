@@ -281,6 +281,8 @@ pub struct UplinkStats {
     pub queue_ms: u64,
     /// Round trip, ms.
     pub rtt_ms: Option<u64>,
+    /// Packets that had to be sent again in the last second, in parts of 1; null where the network does not tell.
+    pub loss: Option<f64>,
     /// Acknowledged since the push started.
     pub acknowledged_bytes: u64,
     /// Times the connection was made again since the push started.

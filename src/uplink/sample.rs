@@ -26,7 +26,7 @@ pub struct LinkSample {
     pub arrived_busy: u64,
     /// Round trip, smoothed; none while unknown.
     pub rtt: Option<Duration>,
-    /// The shortest round trip of late: what is on the way for so long does not wait.
+    /// The round trip that the path itself takes: what is on the way for so long does not wait.
     pub min_rtt: Option<Duration>,
     /// Pictures that were dropped meanwhile, as they waited for too long.
     pub dropped_pictures: u64,
@@ -40,8 +40,16 @@ pub const SAMPLE: Duration = Duration::from_millis(100);
 const TAIL: u64 = 3000;
 /// What was offered is remembered for this long at most; the queue holds less.
 const MEMORY: Duration = Duration::from_secs(12);
-/// The shortest round trip is looked for in this time, in six parts.
-const ROUND_TRIPS: Duration = Duration::from_secs(30);
+/// The path takes the shortest round trip of this time, looked for in parts; only time in which nothing waits with us counts.
+/// The rate controller empties a queue in the network sooner; what does not shrink meanwhile, though less is sent, is a longer
+/// path: another network, a handover, lasting jitter.
+const ROUND_TRIPS: Duration = Duration::from_millis(1000);
+const PART: Duration = Duration::from_millis(100);
+/// It counts so many times less while what arrives is no pictures with pauses between them: that is what a queue looks like,
+/// which at the lowest bitrate takes its time to go.
+const SLOWLY: u32 = 4;
+/// What arrived is forgotten in about this time, s.
+const FADE: f64 = 0.5;
 
 /// Makes samples out of observations of one connection.
 #[derive(Debug)]
@@ -51,8 +59,15 @@ pub struct Sampler {
     offered: u64,
     arrived: u64,
     rtt: Option<Duration>,
-    /// The shortest round trip of each part of the last 30 s, with the time at which the part began.
-    shortest: VecDeque<(Time, Duration)>,
+    /// The shortest smoothed round trip of each part of late, with what `free` was when the part began.
+    shortest: VecDeque<(Duration, Duration)>,
+    /// The time in which all media had been given away.
+    free: Duration,
+    /// What arrived of late, and the part of it that came at once after a pause, bytes; it fades.
+    flow: f64,
+    bursts: f64,
+    /// No more than sound arrived in the last step.
+    paused: bool,
     observed: Time,
     backlogged: bool,
     begun: Time,
@@ -68,6 +83,10 @@ impl Sampler {
             arrived: 0,
             rtt: None,
             shortest: VecDeque::new(),
+            free: Duration::ZERO,
+            flow: 0.0,
+            bursts: 0.0,
+            paused: true,
             observed: now,
             backlogged: false,
             begun: now,
@@ -107,19 +126,27 @@ impl Sampler {
         }
     }
 
-    /// So much media has arrived since the connection began; `rtt` is the smoothed round trip, `shortest` what it is
-    /// without waiting, as far as the transport knows.
-    pub fn observe(&mut self, arrived: u64, rtt: Option<Duration>, shortest: Option<Duration>, now: Time) {
+    /// Since the connection began the transport has taken `sent` bytes of media, of which `arrived` have arrived; `rtt` is
+    /// the smoothed round trip.
+    pub fn observe(&mut self, sent: u64, arrived: u64, rtt: Option<Duration>, now: Time) {
         self.rtt = rtt.or(self.rtt);
-        if let Some(shortest) = shortest.or(rtt) {
-            self.note_round_trip(shortest, now);
+        if let Some(rtt) = rtt {
+            self.note_round_trip(rtt);
         }
         let arrived = arrived.clamp(self.arrived, self.offered);
         let came = arrived - self.arrived;
         // What was offered a round trip ago and is not acknowledged has waited: the link had no pause.
-        let way = self.min_rtt().unwrap_or_default();
+        let way = self.path().unwrap_or_default();
         let due = self.offered_by(now - way);
         let backlogged = arrived + TAIL < due;
+        let step = now.since(self.observed);
+        let fade = (-step.as_secs_f64() / FADE).exp();
+        self.flow = self.flow * fade + came as f64;
+        self.bursts = self.bursts * fade + if self.paused && came > TAIL { came as f64 } else { 0.0 };
+        self.paused = came <= TAIL / 2;
+        if self.offered <= sent {
+            self.free += if self.bursts > 0.5 * self.flow { step } else { step / SLOWLY };
+        }
         self.sample.arrived += came;
         if self.backlogged || backlogged || came > TAIL {
             // A burst makes the link busy in the middle of the step, and its end lies anywhere after that.
@@ -151,7 +178,7 @@ impl Sampler {
             outstanding: self.offered - self.arrived,
             delay: oldest.map_or(Duration::ZERO, |(at, _)| now.since(*at)),
             rtt: self.rtt,
-            min_rtt: self.min_rtt(),
+            min_rtt: self.path(),
             ..self.sample
         };
         (self.begun, self.sample) = (now, LinkSample::default());
@@ -167,17 +194,17 @@ impl Sampler {
         }
     }
 
-    fn note_round_trip(&mut self, rtt: Duration, now: Time) {
-        while self.shortest.front().is_some_and(|(since, _)| now.since(*since) >= ROUND_TRIPS) {
+    fn note_round_trip(&mut self, rtt: Duration) {
+        while self.shortest.front().is_some_and(|(since, _)| self.free - *since >= ROUND_TRIPS) {
             self.shortest.pop_front();
         }
         match self.shortest.back_mut() {
-            Some((since, shortest)) if now.since(*since) < ROUND_TRIPS / 6 => *shortest = rtt.min(*shortest),
-            _ => self.shortest.push_back((now, rtt)),
+            Some((since, shortest)) if self.free - *since < PART => *shortest = rtt.min(*shortest),
+            _ => self.shortest.push_back((self.free, rtt)),
         }
     }
 
-    fn min_rtt(&self) -> Option<Duration> {
+    fn path(&self) -> Option<Duration> {
         self.shortest.iter().map(|(_, rtt)| *rtt).min()
     }
 }
@@ -206,7 +233,7 @@ mod tests {
             sent.push_back(passed);
             arrived += sent.pop_front().unwrap_or(0);
             if ms % 10 == 9 {
-                sampler.observe(arrived, RTT, None, at(ms));
+                sampler.observe(u64::MAX, arrived, RTT, at(ms));
             }
         }
         sampler.take(at(1000))
@@ -244,23 +271,30 @@ mod tests {
         sampler.offer(5000, at(100));
         sampler.offer(7000, at(200));
         sampler.drop_from_queue(3, 5000, 1000);
-        sampler.observe(1000, RTT, None, at(300));
+        sampler.observe(1000, 1000, RTT, at(300));
         let sample = sampler.take(at(300));
         assert_eq!((sample.outstanding, sample.delay, sample.dropped_pictures), (7000, Duration::from_millis(100), 3));
-        sampler.observe(8000, RTT, None, at(400));
+        sampler.observe(8000, 8000, RTT, at(400));
         let sample = sampler.take(at(400));
         assert_eq!((sample.outstanding, sample.delay, sample.arrived), (0, Duration::ZERO, 7000));
     }
 
     #[test]
-    fn the_shortest_round_trip_is_forgotten_in_time() {
-        let mut sampler = Sampler::new(at(0));
-        for second in 0..40 {
-            let rtt = if second == 3 { 20 } else { 90 };
-            sampler.observe(0, Some(Duration::from_millis(rtt)), None, at(second * 1000));
-            let expected = if (3..30).contains(&second) { 20 } else { 90 };
-            let shortest = sampler.take(at(second * 1000)).min_rtt.map(|rtt| rtt.as_millis());
-            assert_eq!(shortest, Some(expected), "after {second} s");
+    fn a_longer_path_is_known_after_two_seconds_and_after_one_while_nothing_waits_with_us() {
+        for (sent, tenths) in [(u64::MAX, 10), (0, 20)] {
+            let mut sampler = Sampler::new(at(0));
+            sampler.offer(1000, at(0));
+            for tenth in 0..80 {
+                let rtt = if tenth <= 40 { 40 } else { 120 };
+                sampler.observe(sent, 0, Some(Duration::from_millis(rtt)), at(tenth * 100));
+                let path = sampler.take(at(tenth * 100)).min_rtt.map(|rtt| rtt.as_millis());
+                match tenth {
+                    ..=40 => assert_eq!(path, Some(40), "{tenth}"),
+                    _ if tenth < 38 + tenths => assert_eq!(path, Some(40), "{tenth}"),
+                    _ if tenth > 40 + tenths => assert_eq!(path, Some(120), "{tenth}"),
+                    _ => {}
+                }
+            }
         }
     }
 
@@ -273,7 +307,7 @@ mod tests {
                 now += step;
                 match action {
                     0 => { sampler.offer(value as usize, at(now)); }
-                    1 => sampler.observe(value * 3, RTT, None, at(now)),
+                    1 => sampler.observe(value * 4, value * 3, RTT, at(now)),
                     2 => {
                         let before = sampler.offered;
                         sampler.drop_from_queue(1, value, sampler.arrived + value / 2);

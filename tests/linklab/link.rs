@@ -132,8 +132,6 @@ pub struct Network {
     passed: u64,
     pub acked: u64,
     pub srtt: f64,
-    variation: f64,
-    shortest: f64,
 }
 
 impl Network {
@@ -163,8 +161,6 @@ impl Network {
             passed: 0,
             acked: 0,
             srtt: 2.0 * one_way as f64,
-            variation: one_way as f64,
-            shortest: f64::MAX,
         }
     }
 
@@ -229,11 +225,6 @@ impl Network {
         self.passed
     }
 
-    /// The round trip without waiting, as the kernel tells it.
-    pub fn shortest_rtt(&self) -> f64 {
-        (self.srtt - 2.0 * self.variation).max(self.shortest.min(self.srtt))
-    }
-
     /// One millisecond in which `capacity` bytes may pass. Gives how many bytes have been received in a row by now.
     pub fn step(&mut self, capacity: u64, now: u64) -> u64 {
         while let Some((_, mut packet)) = pop_if(&mut self.lost, |(at, _)| *at <= now) {
@@ -275,9 +266,7 @@ impl Network {
             }
             self.acked = acked;
             let rtt = rtt as f64;
-            self.variation += ((rtt - self.srtt).abs() - self.variation) / 4.0;
             self.srtt += (rtt - self.srtt) / 8.0;
-            self.shortest = self.shortest.min(rtt);
         }
         self.received
     }

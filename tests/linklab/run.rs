@@ -275,8 +275,8 @@ pub fn run(rule: Rule, trace: &Trace, with: &Conditions) -> Outcome {
         match &mut decider {
             Decider::Ours(controller, sampler) => {
                 if now.is_multiple_of(OBSERVE.as_millis() as u64) {
-                    let time = |ms: f64| Some(Duration::from_micros((ms * 1e3) as u64));
-                    sampler.observe(network.acked, time(network.srtt), time(network.shortest_rtt()), at(now));
+                    let rtt = Duration::from_micros((network.srtt * 1e3) as u64);
+                    sampler.observe(pipe.written, network.acked, Some(rtt), at(now));
                 }
                 if now > 0 && now.is_multiple_of(SAMPLE.as_millis() as u64) {
                     let sample = sampler.take(at(now));
