@@ -17,7 +17,7 @@ use crate::{
 use std::{collections::VecDeque, time::Duration};
 
 /// Part of the measured rate that is used.
-const SHARE: f64 = 0.9;
+const SHARE: f64 = 0.92;
 /// What waits is drained in this time, s.
 const DRAIN: f64 = 0.35;
 /// So much may wait, s of the link's rate: the tail of a picture.
