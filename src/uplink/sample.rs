@@ -63,6 +63,9 @@ pub struct Sampler {
     shortest: VecDeque<(Duration, Duration)>,
     /// The time in which all media had been given away.
     free: Duration,
+    /// Packets that were sent again, and when the last one was.
+    repeated: u64,
+    lost: Option<Time>,
     /// What arrived of late, and the part of it that came at once after a pause, bytes; it fades.
     flow: f64,
     bursts: f64,
@@ -84,6 +87,8 @@ impl Sampler {
             rtt: None,
             shortest: VecDeque::new(),
             free: Duration::ZERO,
+            repeated: 0,
+            lost: None,
             flow: 0.0,
             bursts: 0.0,
             paused: true,
@@ -127,8 +132,11 @@ impl Sampler {
     }
 
     /// Since the connection began the transport has taken `sent` bytes of media, of which `arrived` have arrived; `rtt` is
-    /// the smoothed round trip.
-    pub fn observe(&mut self, sent: u64, arrived: u64, rtt: Option<Duration>, now: Time) {
+    /// the smoothed round trip. `repeated` packets had to be sent again.
+    pub fn observe(&mut self, sent: u64, arrived: u64, rtt: Option<Duration>, repeated: u64, now: Time) {
+        if repeated > self.repeated {
+            (self.repeated, self.lost) = (repeated, Some(now));
+        }
         self.rtt = rtt.or(self.rtt);
         if let Some(rtt) = rtt {
             self.note_round_trip(rtt);
@@ -136,7 +144,10 @@ impl Sampler {
         let arrived = arrived.clamp(self.arrived, self.offered);
         let came = arrived - self.arrived;
         // What was offered a round trip ago and is not acknowledged has waited: the link had no pause.
-        let way = self.path().unwrap_or_default();
+        // Behind a lost packet all waits for it for another round trip, and the link has had no part in that.
+        let path = self.path().unwrap_or_default();
+        let lost = self.lost.is_some_and(|at| now.since(at) <= path);
+        let way = if lost { path * 2 } else { path };
         let due = self.offered_by(now - way);
         let backlogged = arrived + TAIL < due;
         let step = now.since(self.observed);
@@ -233,7 +244,7 @@ mod tests {
             sent.push_back(passed);
             arrived += sent.pop_front().unwrap_or(0);
             if ms % 10 == 9 {
-                sampler.observe(u64::MAX, arrived, RTT, at(ms));
+                sampler.observe(u64::MAX, arrived, RTT, 0, at(ms));
             }
         }
         sampler.take(at(1000))
@@ -271,10 +282,10 @@ mod tests {
         sampler.offer(5000, at(100));
         sampler.offer(7000, at(200));
         sampler.drop_from_queue(3, 5000, 1000);
-        sampler.observe(1000, 1000, RTT, at(300));
+        sampler.observe(1000, 1000, RTT, 0, at(300));
         let sample = sampler.take(at(300));
         assert_eq!((sample.outstanding, sample.delay, sample.dropped_pictures), (7000, Duration::from_millis(100), 3));
-        sampler.observe(8000, 8000, RTT, at(400));
+        sampler.observe(8000, 8000, RTT, 0, at(400));
         let sample = sampler.take(at(400));
         assert_eq!((sample.outstanding, sample.delay, sample.arrived), (0, Duration::ZERO, 7000));
     }
@@ -286,7 +297,7 @@ mod tests {
             sampler.offer(1000, at(0));
             for tenth in 0..80 {
                 let rtt = if tenth <= 40 { 40 } else { 120 };
-                sampler.observe(sent, 0, Some(Duration::from_millis(rtt)), at(tenth * 100));
+                sampler.observe(sent, 0, Some(Duration::from_millis(rtt)), 0, at(tenth * 100));
                 let path = sampler.take(at(tenth * 100)).min_rtt.map(|rtt| rtt.as_millis());
                 match tenth {
                     ..=40 => assert_eq!(path, Some(40), "{tenth}"),
@@ -307,7 +318,7 @@ mod tests {
                 now += step;
                 match action {
                     0 => { sampler.offer(value as usize, at(now)); }
-                    1 => sampler.observe(value * 4, value * 3, RTT, at(now)),
+                    1 => sampler.observe(value * 4, value * 3, RTT, 0, at(now)),
                     2 => {
                         let before = sampler.offered;
                         sampler.drop_from_queue(1, value, sampler.arrived + value / 2);

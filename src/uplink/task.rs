@@ -307,7 +307,7 @@ impl<R: FnMut(Report)> Uplink<R> {
     /// Sees how the link keeps up, and reports it each tenth of a second.
     fn watch(&mut self, connection: &mut Connection, sampler: &mut Sampler) {
         let (now, seen) = (sys::now(), connection.observe());
-        sampler.observe(connection.media(), seen.arrived, seen.rtt, now);
+        sampler.observe(connection.media(), seen.arrived, seen.rtt, seen.packets.unwrap_or_default().0, now);
         if sampler.age(now) >= SAMPLE {
             (self.report)(Report::Link(sampler.take(now)));
         }

@@ -184,7 +184,6 @@ impl Network {
     }
 
     fn lose(&mut self, packet: Packet, now: u64) {
-        self.repeated += packet.length;
         // What was lost is noticed by what comes after it.
         let notice = (2 * self.way(now)).max(if self.buffer.is_some() { self.srtt as u64 } else { 0 });
         let at = self.lost.back().map_or(0, |(at, _)| *at).max(now + notice);
@@ -195,8 +194,8 @@ impl Network {
         }
     }
 
-    /// Bytes that had to be sent again.
-    pub fn repeated(&self) -> u64 {
+    /// Packets that had to be sent again.
+    pub fn repeats_sent(&self) -> u64 {
         self.repeated
     }
 
@@ -229,6 +228,7 @@ impl Network {
     pub fn step(&mut self, capacity: u64, now: u64) -> u64 {
         while let Some((_, mut packet)) = pop_if(&mut self.lost, |(at, _)| *at <= now) {
             packet.sent = now;
+            self.repeated += 1;
             self.waiting += packet.length;
             self.fifo.push_front(packet);
         }

@@ -276,7 +276,7 @@ pub fn run(rule: Rule, trace: &Trace, with: &Conditions) -> Outcome {
             Decider::Ours(controller, sampler) => {
                 if now.is_multiple_of(OBSERVE.as_millis() as u64) {
                     let rtt = Duration::from_micros((network.srtt * 1e3) as u64);
-                    sampler.observe(pipe.written, network.acked, Some(rtt), at(now));
+                    sampler.observe(pipe.written, network.acked, Some(rtt), network.repeats_sent(), at(now));
                 }
                 if now > 0 && now.is_multiple_of(SAMPLE.as_millis() as u64) {
                     let sample = sampler.take(at(now));
