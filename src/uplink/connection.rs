@@ -80,8 +80,8 @@ impl Connection {
             }
             Self::Srt(srt) => {
                 srt.observe();
-                let arrived = srt.receipts().acknowledged();
-                let acknowledged = (arrived > 0).then_some((arrived, AcknowledgedBy::SrtAck));
+                let (whole, arrived) = (srt.receipts().acknowledged(), srt.receipts().arrived());
+                let acknowledged = (whole > 0).then_some((whole, AcknowledgedBy::SrtAck));
                 Account { acknowledged, arrived, rtt: srt.rtt(), packets: Some(srt.packets()) }
             }
         }

@@ -290,22 +290,45 @@ mod tests {
         assert_eq!((sample.outstanding, sample.delay, sample.arrived), (0, Duration::ZERO, 7000));
     }
 
-    #[test]
-    fn a_longer_path_is_known_after_two_seconds_and_after_one_while_nothing_waits_with_us() {
-        for (sent, tenths) in [(u64::MAX, 10), (0, 20)] {
-            let mut sampler = Sampler::new(at(0));
-            sampler.offer(1000, at(0));
-            for tenth in 0..80 {
-                let rtt = if tenth <= 40 { 40 } else { 120 };
-                sampler.observe(sent, 0, Some(Duration::from_millis(rtt)), 0, at(tenth * 100));
-                let path = sampler.take(at(tenth * 100)).min_rtt.map(|rtt| rtt.as_millis());
-                match tenth {
-                    ..=40 => assert_eq!(path, Some(40), "{tenth}"),
-                    _ if tenth < 38 + tenths => assert_eq!(path, Some(40), "{tenth}"),
-                    _ if tenth > 40 + tenths => assert_eq!(path, Some(120), "{tenth}"),
-                    _ => {}
-                }
+    /// The path's round trip each 100 ms, of which 40 ms become 120 after 4 s; a picture arrives at once, or bit by bit.
+    fn paths(bursts: bool, sent: u64) -> Vec<u128> {
+        let (mut sampler, mut arrived, mut paths) = (Sampler::new(at(0)), 0, Vec::new());
+        sampler.offer(10_000_000, at(0));
+        for step in 0..1000 {
+            arrived += match (bursts, step % 4) {
+                (false, _) => 2500,
+                (true, 0) => 10_000,
+                (true, _) => 0,
+            };
+            let rtt = Duration::from_millis(if step < 400 { 40 } else { 120 });
+            sampler.observe(sent, arrived, Some(rtt), 0, at(step * 10));
+            if step % 10 == 9 {
+                paths.extend(sampler.take(at(step * 10)).min_rtt.map(|path| path.as_millis()));
             }
+        }
+        paths
+    }
+
+    #[test]
+    fn a_longer_path_is_told_from_a_queue() {
+        let after = |paths: Vec<u128>| paths.iter().skip(40).position(|path| *path == 120);
+        let quickly = after(paths(true, u64::MAX)).expect("known");
+        assert!((8..=12).contains(&quickly), "{quickly} tenths");
+        let slowly = after(paths(false, u64::MAX)).expect("known");
+        assert!((35..=50).contains(&slowly), "{slowly} tenths");
+        assert_eq!(after(paths(true, 0)), None, "while media waits with us, it is a queue");
+    }
+
+    #[test]
+    fn what_waits_behind_a_lost_packet_does_not_wait_for_the_link() {
+        for (repeated, busy) in [(0, true), (1, false)] {
+            let mut sampler = Sampler::new(at(0));
+            sampler.observe(0, 0, RTT, 0, at(0));
+            sampler.offer(10_000, at(0));
+            for ms in 1..=7 {
+                sampler.observe(u64::MAX, 0, RTT, repeated, at(ms * 10));
+            }
+            assert_eq!(sampler.take(at(70)).busy > Duration::ZERO, busy);
         }
     }
 

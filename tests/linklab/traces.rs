@@ -30,7 +30,11 @@ pub fn made() -> Vec<Trace> {
         Trace { buffer: Some(1_000_000), ..Trace::of_rates("buffer 2 s", 60.0, |_| 4e6) },
         Trace {
             buffer: Some(1_000_000),
-            ..Trace::of_rates("steps 6-2-6, buffer 1 MB", 90.0, |time| if between(time, 30.0, 60.0) { 2e6 } else { 6e6 })
+            ..Trace::of_rates(
+                "steps 6-2-6, buffer 1 MB",
+                90.0,
+                |time| if between(time, 30.0, 60.0) { 2e6 } else { 6e6 },
+            )
         },
     ]
 }

@@ -100,8 +100,12 @@ fn sound_beside_a_still_picture_changes_nothing() {
         let mut control = Controller::new(limits, Some(BitRate::new(300_000)), BitRate::new(sound));
         for tenth in 0..3000 {
             let bytes = (28_000 + sound) / 80;
-            let still =
-                LinkSample { span: Duration::from_millis(100), offered: bytes, arrived: bytes, ..LinkSample::default() };
+            let still = LinkSample {
+                span: Duration::from_millis(100),
+                offered: bytes,
+                arrived: bytes,
+                ..LinkSample::default()
+            };
             control.take(&still, at(tenth));
         }
         assert_eq!(control.rate(), BitRate::new(300_000));
