@@ -49,8 +49,8 @@ bench: setup-demo ## compare with gst-launch-1.0 and ffmpeg
 	cargo build --release --locked
 	tests/bench/run
 
-linklab: ## the rate controller over traces of links beside OBS's rule, belacoder's and an oracle (LINK_TRACES=folder of .up files)
-	cargo test --locked --test linklab -- --nocapture
+linklab: setup-build ## the rate controller over traces of links beside OBS's rule, belacoder's and an oracle (LINK_TRACES=folder)
+	cargo test --locked --release --test linklab -- --nocapture --exact table
 
 screens: ## draw every screen of the panel into target/screens.png, a contact sheet
 	cargo test --locked --test screens every_screen

@@ -62,7 +62,7 @@ impl StateFolder {
         match state.replace(".probe", b"") {
             Ok(()) => drop(fs::remove_file(path.join(".probe"))),
             // A box whose disk is full or failing can go on air all the same.
-            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+            Err(error) if is_of_the_disk(&error) => {
                 tracing::error!(%error, "the state folder cannot be written to");
             }
             Err(error) => return Err(failed("cannot be written to", error)),
@@ -216,6 +216,13 @@ fn read_text(path: &Path) -> io::Result<Option<String>> {
     }
     File::open(path)?.take(SIZE_LIMIT).read_to_string(&mut text)?;
     Ok(Some(text))
+}
+
+/// Whether it is the disk that does not take anything now, and not the place that is wrong.
+fn is_of_the_disk(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 /// Tells that a state file could not be written.

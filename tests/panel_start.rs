@@ -16,7 +16,7 @@ fn desk(settings: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let board = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/boards/desktop.toml")).expect("a board");
     let panel = folder.path().join("panel.png");
-    let board = format!("{board}\n[display]\nkind = \"png\"\nfile = {panel:?}\n");
+    let board = board.replace("kind = \"png\"", &format!("kind = \"png\"\nfile = {panel:?}"));
     fs::write(folder.path().join("desk.toml"), board).expect("written");
     fs::write(folder.path().join("settings.toml"), settings).expect("written");
     folder

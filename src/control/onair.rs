@@ -178,7 +178,7 @@ impl Uplink {
             bitrate: self.stats.bitrate,
             queue_ms: self.stats.queue.as_millis() as u64,
             rtt_ms: self.stats.rtt.map(|rtt| rtt.as_millis() as u64),
-            loss: None,
+            loss: self.stats.loss,
             acknowledged_bytes: self.stats.acknowledged_bytes,
             reconnects: self.stats.reconnects,
         }

@@ -17,7 +17,7 @@ use crate::{
 use std::{collections::VecDeque, time::Duration};
 
 /// Part of the measured rate that is used.
-const SHARE: f64 = 0.9;
+const SHARE: f64 = 0.92;
 /// What waits is drained in this time, s.
 const DRAIN: f64 = 0.35;
 /// So much may wait, s of the link's rate: the tail of a picture.
@@ -37,7 +37,7 @@ const PAID: f64 = 1.0;
 const LAG: f64 = 0.22;
 /// Changes of less are not worth an order.
 const STEP: f64 = 0.05;
-/// More for each sample while the link shows no end at all.
+/// More for each sample, or for each round trip if that takes longer, while the link shows no end at all.
 const RAISE: f64 = 1.3;
 /// Without any knowledge, a push starts with no more than this.
 const UNKNOWN: BitRate = BitRate::new(2_500_000);
@@ -166,7 +166,7 @@ impl Controller {
                 let link = short.map_or(long, |short| short.min(long));
                 SHARE * link - (waiting - self.loan - TOLERATED * link).max(0.0) / DRAIN
             }
-            (None, _) if self.fed() => (self.target + self.audio) * RAISE,
+            (None, _) if self.fed() => (self.target + self.audio) * RAISE.powf((0.1 / way).clamp(0.4, 1.0)),
             (None, _) => self.target + self.audio,
         };
         self.target = self.limits.clamp((total.min(self.wall.limit(now))) - self.audio);
@@ -188,11 +188,11 @@ impl Controller {
         (busy > LEAST_BUSY).then(|| (bits + PRIOR * (self.target + self.audio) / SHARE) / (busy + PRIOR))
     }
 
-    /// Whether the encoder makes about what it is asked for.
+    /// Whether the encoder makes about what it is asked for; sound is not its.
     fn fed(&self) -> bool {
         let (span, offered) =
             self.recent.iter().fold((0.0, 0.0), |(span, bits), seen| (span + seen.span, bits + seen.offered));
-        offered > 0.5 * self.made * span
+        offered - self.audio * span > 0.5 * self.made * span
     }
 }
 

@@ -43,6 +43,7 @@ pub fn text(status: &Status) -> String {
     each("uplink_bitrate_bits_per_second", "gauge", bits, &|uplink| Some(uplink.bitrate as f64));
     each("uplink_queue_seconds", "gauge", "Media waiting to be sent", &|uplink| Some(uplink.queue_ms as f64 / 1e3));
     each("uplink_rtt_seconds", "gauge", "Round trip", &|uplink| uplink.rtt_ms.map(|ms| ms as f64 / 1e3));
+    each("uplink_loss_ratio", "gauge", "Packets that had to be sent again in the last second", &|uplink| uplink.loss);
     let bytes = "Acknowledged since the push started";
     each("uplink_acknowledged_bytes_total", "counter", bytes, &|uplink| Some(uplink.acknowledged_bytes as f64));
     let again = "Connections made again since the push started";

@@ -306,7 +306,7 @@ impl Painter {
             Some(display) => display,
             closed => {
                 let display = Display::open(&self.display, &self.state, self.keypad.as_ref())?;
-                tracing::info!(kind = self.display.kind.name(), "the display is there");
+                tracing::debug!(kind = self.display.kind.name(), "the display is there");
                 closed.insert(display)
             }
         };

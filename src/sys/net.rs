@@ -15,12 +15,13 @@ use std::{
 pub struct TcpFigures {
     /// Smoothed round trip (tcp(7), `TCP_INFO`, `tcpi_rtt`).
     pub rtt: Duration,
-    /// The round trip without what it waits for: the shortest of the last minutes (`tcpi_min_rtt`), or what the present
-    /// ones vary about (`tcpi_rttvar`) once the path has become a longer one.
-    pub shortest_rtt: Duration,
     /// Bytes given to the kernel that the peer's kernel has not acknowledged: on the way or still to be sent
     /// (tcp(7), `SIOCOUTQ`).
     pub unacknowledged: u64,
+    /// Segments sent again since the connection began (`tcpi_total_retrans`).
+    pub repeated: u64,
+    /// Largest segment, bytes (`tcpi_snd_mss`).
+    pub segment: u64,
 }
 
 /// Reads the figures of a TCP socket.
@@ -46,10 +47,9 @@ pub fn tcp_figures(socket: BorrowedFd<'_>) -> io::Result<TcpFigures> {
     }
     Ok(TcpFigures {
         rtt: Duration::from_micros(u64::from(info.tcpi_rtt)),
-        shortest_rtt: Duration::from_micros(u64::from(
-            info.tcpi_rtt.saturating_sub(2 * info.tcpi_rttvar).max(info.tcpi_min_rtt),
-        )),
         unacknowledged: u64::try_from(queued).unwrap_or(0),
+        repeated: u64::from(info.tcpi_total_retrans),
+        segment: u64::from(info.tcpi_snd_mss),
     })
 }
 
@@ -126,6 +126,7 @@ mod tests {
         std::thread::sleep(Duration::from_millis(50));
         let figures = tcp_figures(stream.as_fd()).unwrap();
         assert_eq!(figures.unacknowledged, 0);
+        assert!(figures.repeated == 0 && figures.segment > 500, "{figures:?}");
         assert!(figures.rtt > Duration::ZERO && figures.rtt < Duration::from_secs(1), "{figures:?}");
         // More than the peer's kernel takes while its program does not read.
         stream.set_nonblocking(true).unwrap();

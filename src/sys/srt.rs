@@ -36,14 +36,15 @@ enum Opt {
     PayloadSize = 49,
 }
 
-/// `CBytePerfMon`: plain figures, of which new versions add some at the end. Only the round trip is read; the fields before it
-/// are here for their sizes.
+/// `CBytePerfMon`: plain figures, of which new versions add some at the end. Only the round trip and the counts of packets are
+/// read; the other fields are here for their sizes.
 #[allow(dead_code)]
 #[repr(C)]
 struct Monitor {
     ms_time_stamp: i64,
     sent_total: i64,
     received_total: i64,
+    /// Lost as the peer said, lost on the way here, sent again; acknowledgements and reports of losses.
     control_totals: [c_int; 7],
     send_duration_total: i64,
     dropped_totals: [c_int; 3],
@@ -187,6 +188,10 @@ pub struct SrtFigures {
     pub rtt: Duration,
     /// Bytes that were given to it and that the peer has not acknowledged.
     pub unacknowledged: u64,
+    /// Packets sent, those among them that were sent again.
+    pub sent: u64,
+    /// See `sent`.
+    pub repeated: u64,
 }
 
 /// A caller's socket. No method waits.
@@ -312,7 +317,13 @@ impl SrtSocket {
             }
             monitor.assume_init()
         };
-        Some(SrtFigures { rtt: Duration::try_from_secs_f64(monitor.rtt / 1e3).unwrap_or_default(), unacknowledged })
+        let repeated = monitor.control_totals[2];
+        Some(SrtFigures {
+            rtt: Duration::try_from_secs_f64(monitor.rtt / 1e3).unwrap_or_default(),
+            unacknowledged,
+            sent: u64::try_from(monitor.sent_total).unwrap_or(0),
+            repeated: u64::try_from(repeated).unwrap_or(0),
+        })
     }
 }
 

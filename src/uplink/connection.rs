@@ -21,8 +21,8 @@ pub struct Account {
     pub arrived: u64,
     /// Smoothed round trip.
     pub rtt: Option<Duration>,
-    /// What it is without waiting, where the transport knows.
-    pub shortest_rtt: Option<Duration>,
+    /// Packets that had to be sent again since the connection began, and about all that were sent.
+    pub packets: Option<(u64, u64)>,
 }
 
 impl Connection {
@@ -72,14 +72,17 @@ impl Connection {
                     acknowledged: ledger.acknowledged(),
                     arrived: ledger.arrived(),
                     rtt: figures.map(|figures| figures.rtt),
-                    shortest_rtt: figures.map(|figures| figures.shortest_rtt),
+                    packets: figures.map(|figures| {
+                        let once = ledger.media() / figures.segment.max(1);
+                        (figures.repeated, once + figures.repeated)
+                    }),
                 }
             }
             Self::Srt(srt) => {
                 srt.observe();
-                let arrived = srt.receipts().acknowledged();
-                let acknowledged = (arrived > 0).then_some((arrived, AcknowledgedBy::SrtAck));
-                Account { acknowledged, arrived, rtt: srt.rtt(), shortest_rtt: None }
+                let (whole, arrived) = (srt.receipts().acknowledged(), srt.receipts().arrived());
+                let acknowledged = (whole > 0).then_some((whole, AcknowledgedBy::SrtAck));
+                Account { acknowledged, arrived, rtt: srt.rtt(), packets: Some(srt.packets()) }
             }
         }
     }

@@ -163,7 +163,7 @@ pub enum Report {
 }
 
 /// Figures of one uplink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Stats {
     /// Media acknowledged in the last second, bit/s.
     pub bitrate: u64,
@@ -171,6 +171,8 @@ pub struct Stats {
     pub queue: Duration,
     /// Round trip, by TCP_INFO or as the SRT receiver measures it.
     pub rtt: Option<Duration>,
+    /// Packets that had to be sent again in the last second, in parts of 1; none where the network does not tell.
+    pub loss: Option<f64>,
     /// Media bytes acknowledged since the uplink was opened.
     pub acknowledged_bytes: u64,
     /// Connections made after the first.

@@ -19,6 +19,8 @@ pub struct Receipts {
     /// Bytes that were acknowledged, and the media that was whole then.
     gone: u64,
     acknowledged: u64,
+    /// The last mark that was passed.
+    whole: (u64, u64),
     /// When something was last acknowledged, or given to an idle connection.
     moved: Time,
     /// Since then the path may have gone, until something moves.
@@ -45,7 +47,7 @@ impl Receipts {
         (self.gone, self.moved, self.doubted) = (gone, now, None);
         while let Some(&(_, media)) = self.marks.front().filter(|(end, _)| *end <= gone) {
             self.acknowledged = media;
-            self.marks.pop_front();
+            self.whole = self.marks.pop_front().unwrap_or_default();
         }
     }
 
@@ -57,6 +59,16 @@ impl Receipts {
     /// Media that was acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged
+    }
+
+    /// The same with the acknowledged part of the next unit, for measuring.
+    pub fn arrived(&self) -> u64 {
+        let (from, before) = self.whole;
+        let part = self
+            .marks
+            .front()
+            .map_or(0, |&(end, media)| (media - before) * self.gone.saturating_sub(from) / (end - from).max(1));
+        self.acknowledged + part
     }
 
     /// Whether something is under way.
@@ -97,9 +109,11 @@ mod tests {
         receipts.put(188 * 8, 1000, at(0));
         receipts.put(188 * 16, 2000, at(10));
         receipts.observe(188 * 17, at(20));
-        assert_eq!(receipts.acknowledged(), 0);
+        assert_eq!((receipts.acknowledged(), receipts.arrived()), (0, 875));
         receipts.observe(188 * 16, at(30));
-        assert_eq!(receipts.acknowledged(), 1000);
+        assert_eq!((receipts.acknowledged(), receipts.arrived()), (1000, 1000));
+        receipts.observe(188 * 8, at(35));
+        assert_eq!((receipts.acknowledged(), receipts.arrived()), (1000, 2000));
         receipts.observe(0, at(40));
         assert_eq!((receipts.acknowledged(), receipts.media()), (3000, 3000));
     }
@@ -131,6 +145,7 @@ mod tests {
                 }
                 prop_assert!(receipts.acknowledged() >= last && receipts.acknowledged() <= receipts.media());
                 prop_assert!(receipts.is_outstanding() || receipts.acknowledged() == receipts.media());
+                prop_assert!((receipts.acknowledged()..=receipts.media()).contains(&receipts.arrived()));
                 last = receipts.acknowledged();
             }
         }

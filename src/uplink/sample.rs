@@ -26,7 +26,7 @@ pub struct LinkSample {
     pub arrived_busy: u64,
     /// Round trip, smoothed; none while unknown.
     pub rtt: Option<Duration>,
-    /// The shortest round trip of late: what is on the way for so long does not wait.
+    /// The round trip that the path itself takes: what is on the way for so long does not wait.
     pub min_rtt: Option<Duration>,
     /// Pictures that were dropped meanwhile, as they waited for too long.
     pub dropped_pictures: u64,
@@ -40,8 +40,16 @@ pub const SAMPLE: Duration = Duration::from_millis(100);
 const TAIL: u64 = 3000;
 /// What was offered is remembered for this long at most; the queue holds less.
 const MEMORY: Duration = Duration::from_secs(12);
-/// The shortest round trip is looked for in this time, in six parts.
-const ROUND_TRIPS: Duration = Duration::from_secs(30);
+/// The path takes the shortest round trip of this time, looked for in parts; only time in which nothing waits with us counts.
+/// The rate controller empties a queue in the network sooner; what does not shrink meanwhile, though less is sent, is a longer
+/// path: another network, a handover, lasting jitter.
+const ROUND_TRIPS: Duration = Duration::from_millis(1000);
+const PART: Duration = Duration::from_millis(100);
+/// It counts so many times less while what arrives is no pictures with pauses between them: that is what a queue looks like,
+/// which at the lowest bitrate takes its time to go.
+const SLOWLY: u32 = 4;
+/// What arrived is forgotten in about this time, s.
+const FADE: f64 = 0.5;
 
 /// Makes samples out of observations of one connection.
 #[derive(Debug)]
@@ -51,8 +59,18 @@ pub struct Sampler {
     offered: u64,
     arrived: u64,
     rtt: Option<Duration>,
-    /// The shortest round trip of each part of the last 30 s, with the time at which the part began.
-    shortest: VecDeque<(Time, Duration)>,
+    /// The shortest smoothed round trip of each part of late, with what `free` was when the part began.
+    shortest: VecDeque<(Duration, Duration)>,
+    /// The time in which all media had been given away.
+    free: Duration,
+    /// Packets that were sent again, and when the last one was.
+    repeated: u64,
+    lost: Option<Time>,
+    /// What arrived of late, and the part of it that came at once after a pause, bytes; it fades.
+    flow: f64,
+    bursts: f64,
+    /// No more than sound arrived in the last step.
+    paused: bool,
     observed: Time,
     backlogged: bool,
     begun: Time,
@@ -68,6 +86,12 @@ impl Sampler {
             arrived: 0,
             rtt: None,
             shortest: VecDeque::new(),
+            free: Duration::ZERO,
+            repeated: 0,
+            lost: None,
+            flow: 0.0,
+            bursts: 0.0,
+            paused: true,
             observed: now,
             backlogged: false,
             begun: now,
@@ -107,19 +131,33 @@ impl Sampler {
         }
     }
 
-    /// So much media has arrived since the connection began; `rtt` is the smoothed round trip, `shortest` what it is
-    /// without waiting, as far as the transport knows.
-    pub fn observe(&mut self, arrived: u64, rtt: Option<Duration>, shortest: Option<Duration>, now: Time) {
+    /// Since the connection began the transport has taken `sent` bytes of media, of which `arrived` have arrived; `rtt` is
+    /// the smoothed round trip. `repeated` packets had to be sent again.
+    pub fn observe(&mut self, sent: u64, arrived: u64, rtt: Option<Duration>, repeated: u64, now: Time) {
+        if repeated > self.repeated {
+            (self.repeated, self.lost) = (repeated, Some(now));
+        }
         self.rtt = rtt.or(self.rtt);
-        if let Some(shortest) = shortest.or(rtt) {
-            self.note_round_trip(shortest, now);
+        if let Some(rtt) = rtt {
+            self.note_round_trip(rtt);
         }
         let arrived = arrived.clamp(self.arrived, self.offered);
         let came = arrived - self.arrived;
         // What was offered a round trip ago and is not acknowledged has waited: the link had no pause.
-        let way = self.min_rtt().unwrap_or_default();
+        // Behind a lost packet all waits for it for another round trip, and the link has had no part in that.
+        let path = self.path().unwrap_or_default();
+        let lost = self.lost.is_some_and(|at| now.since(at) <= path);
+        let way = if lost { path * 2 } else { path };
         let due = self.offered_by(now - way);
         let backlogged = arrived + TAIL < due;
+        let step = now.since(self.observed);
+        let fade = (-step.as_secs_f64() / FADE).exp();
+        self.flow = self.flow * fade + came as f64;
+        self.bursts = self.bursts * fade + if self.paused && came > TAIL { came as f64 } else { 0.0 };
+        self.paused = came <= TAIL / 2;
+        if self.offered <= sent {
+            self.free += if self.bursts > 0.5 * self.flow { step } else { step / SLOWLY };
+        }
         self.sample.arrived += came;
         if self.backlogged || backlogged || came > TAIL {
             // A burst makes the link busy in the middle of the step, and its end lies anywhere after that.
@@ -151,7 +189,7 @@ impl Sampler {
             outstanding: self.offered - self.arrived,
             delay: oldest.map_or(Duration::ZERO, |(at, _)| now.since(*at)),
             rtt: self.rtt,
-            min_rtt: self.min_rtt(),
+            min_rtt: self.path(),
             ..self.sample
         };
         (self.begun, self.sample) = (now, LinkSample::default());
@@ -167,17 +205,17 @@ impl Sampler {
         }
     }
 
-    fn note_round_trip(&mut self, rtt: Duration, now: Time) {
-        while self.shortest.front().is_some_and(|(since, _)| now.since(*since) >= ROUND_TRIPS) {
+    fn note_round_trip(&mut self, rtt: Duration) {
+        while self.shortest.front().is_some_and(|(since, _)| self.free - *since >= ROUND_TRIPS) {
             self.shortest.pop_front();
         }
         match self.shortest.back_mut() {
-            Some((since, shortest)) if now.since(*since) < ROUND_TRIPS / 6 => *shortest = rtt.min(*shortest),
-            _ => self.shortest.push_back((now, rtt)),
+            Some((since, shortest)) if self.free - *since < PART => *shortest = rtt.min(*shortest),
+            _ => self.shortest.push_back((self.free, rtt)),
         }
     }
 
-    fn min_rtt(&self) -> Option<Duration> {
+    fn path(&self) -> Option<Duration> {
         self.shortest.iter().map(|(_, rtt)| *rtt).min()
     }
 }
@@ -206,7 +244,7 @@ mod tests {
             sent.push_back(passed);
             arrived += sent.pop_front().unwrap_or(0);
             if ms % 10 == 9 {
-                sampler.observe(arrived, RTT, None, at(ms));
+                sampler.observe(u64::MAX, arrived, RTT, 0, at(ms));
             }
         }
         sampler.take(at(1000))
@@ -244,23 +282,53 @@ mod tests {
         sampler.offer(5000, at(100));
         sampler.offer(7000, at(200));
         sampler.drop_from_queue(3, 5000, 1000);
-        sampler.observe(1000, RTT, None, at(300));
+        sampler.observe(1000, 1000, RTT, 0, at(300));
         let sample = sampler.take(at(300));
         assert_eq!((sample.outstanding, sample.delay, sample.dropped_pictures), (7000, Duration::from_millis(100), 3));
-        sampler.observe(8000, RTT, None, at(400));
+        sampler.observe(8000, 8000, RTT, 0, at(400));
         let sample = sampler.take(at(400));
         assert_eq!((sample.outstanding, sample.delay, sample.arrived), (0, Duration::ZERO, 7000));
     }
 
+    /// The path's round trip each 100 ms, of which 40 ms become 120 after 4 s; a picture arrives at once, or bit by bit.
+    fn paths(bursts: bool, sent: u64) -> Vec<u128> {
+        let (mut sampler, mut arrived, mut paths) = (Sampler::new(at(0)), 0, Vec::new());
+        sampler.offer(10_000_000, at(0));
+        for step in 0..1000 {
+            arrived += match (bursts, step % 4) {
+                (false, _) => 2500,
+                (true, 0) => 10_000,
+                (true, _) => 0,
+            };
+            let rtt = Duration::from_millis(if step < 400 { 40 } else { 120 });
+            sampler.observe(sent, arrived, Some(rtt), 0, at(step * 10));
+            if step % 10 == 9 {
+                paths.extend(sampler.take(at(step * 10)).min_rtt.map(|path| path.as_millis()));
+            }
+        }
+        paths
+    }
+
     #[test]
-    fn the_shortest_round_trip_is_forgotten_in_time() {
-        let mut sampler = Sampler::new(at(0));
-        for second in 0..40 {
-            let rtt = if second == 3 { 20 } else { 90 };
-            sampler.observe(0, Some(Duration::from_millis(rtt)), None, at(second * 1000));
-            let expected = if (3..30).contains(&second) { 20 } else { 90 };
-            let shortest = sampler.take(at(second * 1000)).min_rtt.map(|rtt| rtt.as_millis());
-            assert_eq!(shortest, Some(expected), "after {second} s");
+    fn a_longer_path_is_told_from_a_queue() {
+        let after = |paths: Vec<u128>| paths.iter().skip(40).position(|path| *path == 120);
+        let quickly = after(paths(true, u64::MAX)).expect("known");
+        assert!((8..=12).contains(&quickly), "{quickly} tenths");
+        let slowly = after(paths(false, u64::MAX)).expect("known");
+        assert!((35..=50).contains(&slowly), "{slowly} tenths");
+        assert_eq!(after(paths(true, 0)), None, "while media waits with us, it is a queue");
+    }
+
+    #[test]
+    fn what_waits_behind_a_lost_packet_does_not_wait_for_the_link() {
+        for (repeated, busy) in [(0, true), (1, false)] {
+            let mut sampler = Sampler::new(at(0));
+            sampler.observe(0, 0, RTT, 0, at(0));
+            sampler.offer(10_000, at(0));
+            for ms in 1..=5 {
+                sampler.observe(u64::MAX, 0, RTT, repeated, at(ms * 10));
+            }
+            assert_eq!(sampler.take(at(50)).busy > Duration::ZERO, busy);
         }
     }
 
@@ -273,7 +341,7 @@ mod tests {
                 now += step;
                 match action {
                     0 => { sampler.offer(value as usize, at(now)); }
-                    1 => sampler.observe(value * 3, RTT, None, at(now)),
+                    1 => sampler.observe(value * 4, value * 3, RTT, 0, at(now)),
                     2 => {
                         let before = sampler.offered;
                         sampler.drop_from_queue(1, value, sampler.arrived + value / 2);

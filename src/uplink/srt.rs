@@ -215,6 +215,11 @@ impl Connection {
         &mut self.receipts
     }
 
+    /// Packets that had to be sent again, and all that were sent.
+    pub fn packets(&self) -> (u64, u64) {
+        (self.figures.repeated, self.figures.sent)
+    }
+
     /// Smoothed round trip, as the receiver measures it; none before anything was acknowledged.
     pub fn rtt(&self) -> Option<Duration> {
         (self.receipts.acknowledged() > 0).then_some(self.figures.rtt)

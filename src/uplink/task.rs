@@ -305,8 +305,13 @@ impl<R: FnMut(Report)> Uplink<R> {
         let mut watch = time::interval(OBSERVE);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sampler = Sampler::new(sys::now());
-        let mut account =
-            Account { reported: self.before, second: sys::now(), second_acknowledged: self.before, second_media: 0 };
+        let mut account = Account {
+            reported: self.before,
+            second: sys::now(),
+            second_acknowledged: self.before,
+            second_media: 0,
+            second_packets: (0, 0),
+        };
         let mut open = true;
         self.asked = None;
         let end = loop {
@@ -356,7 +361,7 @@ impl<R: FnMut(Report)> Uplink<R> {
         };
         self.queue.restart();
         // Nothing flows any more; the totals stay.
-        self.stats = Stats { bitrate: 0, queue: Duration::ZERO, rtt: None, ..self.stats };
+        self.stats = Stats { bitrate: 0, queue: Duration::ZERO, rtt: None, loss: None, ..self.stats };
         (self.report)(Report::Stats(self.stats));
         self.before += connection.observe().acknowledged.map_or(0, |(bytes, _)| bytes);
         if matches!(end, Cause::Stalled | Cause::NoNetwork) {
@@ -376,7 +381,7 @@ impl<R: FnMut(Report)> Uplink<R> {
     /// Sees how the link keeps up, and reports it each tenth of a second.
     fn watch(&mut self, connection: &mut Connection, sampler: &mut Sampler) {
         let (now, seen) = (sys::now(), connection.observe());
-        sampler.observe(seen.arrived, seen.rtt, seen.shortest_rtt, now);
+        sampler.observe(connection.media(), seen.arrived, seen.rtt, seen.packets.unwrap_or_default().0, now);
         if sampler.age(now) >= SAMPLE {
             (self.report)(Report::Link(sampler.take(now)));
         }
@@ -405,12 +410,18 @@ impl<R: FnMut(Report)> Uplink<R> {
             bitrate: 8 * per_second(account.reported - account.second_acknowledged),
             queue: self.queue.waiting(),
             rtt: seen.rtt,
+            loss: seen.packets.map(|(repeated, sent)| {
+                let (before, sent_before) = account.second_packets;
+                let sent = sent.saturating_sub(sent_before);
+                if sent == 0 { 0.0 } else { (repeated.saturating_sub(before) as f64 / sent as f64).min(1.0) }
+            }),
             acknowledged_bytes: account.reported,
             dropped_pictures: self.queue.dropped_pictures(),
             ..self.stats
         };
         (self.report)(Report::Stats(self.stats));
         (account.second, account.second_acknowledged, account.second_media) = (now, account.reported, media);
+        account.second_packets = seen.packets.unwrap_or_default();
     }
 }
 
@@ -422,4 +433,6 @@ struct Account {
     second: Time,
     second_acknowledged: u64,
     second_media: u64,
+    /// Packets sent again and in all by then.
+    second_packets: (u64, u64),
 }

@@ -3,8 +3,9 @@
 use crate::{link::Trace, run::View};
 use std::collections::VecDeque;
 
-/// OBS Studio's dynamic bitrate (rtmp-stream.c, as read in 2026-08): what was sent in 1 to 2 s is the estimate; at 200 ms
-/// of queue the encoder is set to it, or back to where it was before the last raise; a tenth of the full rate more each 4 s.
+/// OBS Studio's dynamic bitrate (rtmp-stream.c, as read in 2026-08): what was sent in 1 to 2 s is the estimate; when a
+/// picture is added and 200 ms of them wait, the encoder is set to it, or back to where it was before the last raise; a
+/// tenth of the full rate more each 4 s. IDR pictures do not count as waiting.
 #[derive(Debug)]
 pub struct Obs {
     original: u64,
@@ -50,12 +51,13 @@ impl Obs {
                 self.estimate = self.estimate.saturating_sub(self.audio).max(50);
             }
         }
+        let Some((units, queue)) = view.added else { return self.current * 1000 };
         if self.raise_at.is_some_and(|at| view.now >= at) {
             self.previous = self.current;
             self.current = (self.current + self.original / 10).min(self.original);
             self.raise_at = (self.current < self.original).then_some(view.now + Self::RAISE);
         }
-        if view.units >= 5 && view.queue >= Self::TRIGGER {
+        if units >= 5 && queue.is_some_and(|queue| queue >= Self::TRIGGER) {
             self.lower(view.now);
         }
         self.current * 1000

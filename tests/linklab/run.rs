@@ -26,7 +26,9 @@ pub struct Conditions {
     pub max: u64,
     /// Bit/s of sound beside the pictures; 0 for none.
     pub audio: u64,
-    /// ms there; as much back.
+    /// Pictures a second.
+    pub pictures: u64,
+    /// ms there, where the trace says nothing; as much back.
     pub one_way: u64,
     /// Media that the queue holds before whole GOPs go.
     pub queue: Duration,
@@ -40,6 +42,7 @@ impl Conditions {
         min: 300_000,
         max: 6_000_000,
         audio: 128_000,
+        pictures: 30,
         one_way: 20,
         queue: Queue::LIMIT,
     };
@@ -74,9 +77,9 @@ impl Rule {
 #[derive(Debug)]
 pub struct View<'a> {
     pub now: u64,
-    /// Media in the sender's queue, ms of stamps, and units in it.
-    pub queue: u64,
-    pub units: usize,
+    /// At a picture, before it is added to the sender's queue: the units in it, and from the first picture in it that is
+    /// no IDR to the last one, ms.
+    pub added: Option<(usize, Option<u64>)>,
     /// Units that were handed to the network since the last look.
     pub sent: &'a [Sent],
     /// Bytes that were not acknowledged, the queue with them.
@@ -139,7 +142,8 @@ struct Pipe {
     written: u64,
     /// Bytes and units in the queue.
     queued: u64,
-    units: usize,
+    /// Pictures in the queue: when they were made, and whether they are IDRs.
+    pictures: VecDeque<(u64, bool)>,
     sent: Vec<Sent>,
 }
 
@@ -154,7 +158,9 @@ impl Pipe {
                     self.under_way.push_back((self.written, unit.time.millis() - ORIGIN));
                     self.unacked.push_back((self.written, unit.time.millis() - ORIGIN));
                 }
-                self.units -= 1;
+                if unit.track == Track::Video {
+                    self.pictures.pop_front();
+                }
                 self.queued -= bytes;
                 self.current = Some((bytes, now, bytes));
             }
@@ -198,7 +204,7 @@ pub fn run(rule: Rule, trace: &Trace, with: &Conditions) -> Outcome {
         rtt: 2.0 * with.one_way as f64,
         written: 0,
         queued: 0,
-        units: 0,
+        pictures: VecDeque::new(),
         sent: Vec::new(),
     };
     let mut encoder = Encoder::new(with.encoder, with.start as f64);
@@ -207,25 +213,29 @@ pub fn run(rule: Rule, trace: &Trace, with: &Conditions) -> Outcome {
     let (mut sounds, mut births, mut arrivals) = (0u64, Vec::new(), Vec::new());
     let mut forced_at = None;
     let mut curve = Vec::new();
-    let seconds = (trace.slots.len() as u64 / 1000).clamp(1, 600);
+    let seconds = trace.seconds();
     let mut carried = 0;
     // After the last picture, what is under way may still arrive.
     let end = seconds * 1000;
     for now in 0..end + 20_000 {
-        while now < end && births.len() as u64 * 1000 <= now * 30 {
+        let mut added = None;
+        while now < end && births.len() as u64 * 1000 <= now * with.pictures {
             let wants =
                 pipe.queue.wants_keyframe() && !births.is_empty() && forced_at.is_none_or(|at| now - at >= 1000);
             if wants {
                 forced_at = Some(now);
             }
-            let (bytes, key) = encoder.picture(asked as f64, 1000.0 / 30.0, wants);
+            let (bytes, key) = encoder.picture(asked as f64, 1000.0 / with.pictures as f64, wants);
             births.push(now);
             offered += bytes;
+            let (first, last) = (pipe.pictures.iter().find(|(_, key)| !key), pipe.pictures.back());
+            added = Some((pipe.queue.len(), first.zip(last).map(|((first, _), (last, _))| last - first)));
             push(&mut pipe, &mut decider, Track::Video, key, bytes, &video, now);
         }
         while now < end && with.audio > 0 && sounds * 1024 <= now * 48 {
             let bytes = with.audio * 1024 / 48_000 / 8;
             sounds += 1;
+            offered += bytes;
             push(&mut pipe, &mut decider, Track::Audio, true, bytes, &audio, now);
         }
         pipe.hand_over(&mut network, now);
@@ -254,8 +264,7 @@ pub fn run(rule: Rule, trace: &Trace, with: &Conditions) -> Outcome {
         let unsent = pipe.queued + pipe.current.map_or(0, |(left, _, _)| left);
         let view = View {
             now,
-            queue: if rule == Rule::Obs { pipe.queue.waiting().as_millis() as u64 } else { 0 },
-            units: pipe.units,
+            added,
             sent: &pipe.sent,
             outstanding: pipe.queued + pipe.written - network.acked,
             waiting: unsent + network.sent() - network.passed(),
@@ -266,8 +275,8 @@ pub fn run(rule: Rule, trace: &Trace, with: &Conditions) -> Outcome {
         match &mut decider {
             Decider::Ours(controller, sampler) => {
                 if now.is_multiple_of(OBSERVE.as_millis() as u64) {
-                    let time = |ms: f64| Some(Duration::from_micros((ms * 1e3) as u64));
-                    sampler.observe(network.acked, time(network.srtt), time(network.shortest_rtt()), at(now));
+                    let rtt = Duration::from_micros((network.srtt * 1e3) as u64);
+                    sampler.observe(pipe.written, network.acked, Some(rtt), network.repeats_sent(), at(now));
                 }
                 if now > 0 && now.is_multiple_of(SAMPLE.as_millis() as u64) {
                     let sample = sampler.take(at(now));
@@ -326,9 +335,15 @@ fn push(
 ) {
     let unit =
         AccessUnit { track, time: at(now), key, config: config.clone(), data: Bytes::from(vec![0; bytes as usize]) };
+    let dropped = pipe.queue.dropped_pictures();
+    if track == Track::Video {
+        pipe.pictures.push_back((now, key));
+    }
     match decider {
         Decider::Ours(_, sampler) => sampler.push(Arc::new(unit), &mut pipe.queue, pipe.written, at(now)),
         _ => pipe.queue.push(Arc::new(unit)),
     }
-    (pipe.queued, pipe.units) = (pipe.queue.bytes(), pipe.queue.len());
+    // Those that are dropped are the oldest, or the one that came.
+    pipe.pictures.drain(..(pipe.queue.dropped_pictures() - dropped) as usize);
+    pipe.queued = pipe.queue.bytes();
 }

@@ -1,7 +1,7 @@
 //! The traces: made ones, mobile-like ones from seeds, and recorded ones from a folder.
 
-use crate::link::{PACKET, Trace, fraction};
-use std::{env, fs, path::PathBuf};
+use crate::link::{Trace, fraction};
+use std::{env, fs, io, io::Write as _, path::PathBuf};
 
 /// The made traces.
 pub fn made() -> Vec<Trace> {
@@ -20,6 +20,22 @@ pub fn made() -> Vec<Trace> {
             ..Trace::of_rates("shaper 6-2-6, 8 KiB", 45.0, |time| if between(time, 15.0, 30.0) { 2e6 } else { 6e6 })
         },
         Trace { loss: 0.02, ..Trace::of_rates("loss 2 %", 60.0, |_| 4e6) },
+        Trace {
+            delay: vec![(0, 20), (20_000, 60), (40_000, 20)],
+            ..Trace::of_rates("round trip 40-120-40 ms", 60.0, |_| 1e8)
+        },
+        Trace { jitter: 20, ..Trace::of_rates("jitter 20 ms", 60.0, |_| 1e8) },
+        Trace { delay: vec![(0, 1)], ..Trace::of_rates("round trip 2 ms", 60.0, |_| 4e6) },
+        Trace { buffer: Some(15_000), ..Trace::of_rates("buffer 30 ms", 60.0, |_| 4e6) },
+        Trace { buffer: Some(1_000_000), ..Trace::of_rates("buffer 2 s", 60.0, |_| 4e6) },
+        Trace {
+            buffer: Some(1_000_000),
+            ..Trace::of_rates(
+                "steps 6-2-6, buffer 1 MB",
+                90.0,
+                |time| if between(time, 30.0, 60.0) { 2e6 } else { 6e6 },
+            )
+        },
     ]
 }
 
@@ -62,16 +78,23 @@ pub fn mobile(seed: u64) -> Trace {
             slots.push(0);
         }
     }
-    Trace { name: format!("mobile {seed}"), slots, loss: 0.0, burst: PACKET, mobile: true }
+    Trace::mobile(format!("mobile {seed}"), slots)
 }
 
-/// Traces of the folder `LINK_TRACES`, else of where they are beside this checkout; none when neither is there.
+/// Traces of the folder `LINK_TRACES`, else of where they are beside this checkout; none, said aloud, when neither is there.
 pub fn recorded() -> Vec<Trace> {
+    let chosen = env::var_os("LINK_TRACES").map(PathBuf::from);
     let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/link-traces"));
-    let folder = env::var_os("LINK_TRACES").map_or_else(beside, PathBuf::from);
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "up"));
+    let folder = chosen.clone().unwrap_or_else(beside);
+    let mut files: Vec<PathBuf> = match fs::read_dir(&folder) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect(),
+        Err(error) if chosen.is_some() => panic!("LINK_TRACES={}: {error}", folder.display()),
+        Err(_) => Vec::new(),
+    };
     files.sort();
+    if files.is_empty() {
+        assert!(chosen.is_none(), "LINK_TRACES={}: no trace in it", folder.display());
+        let _ = writeln!(io::stderr(), "\n*** SKIPPED recorded traces: {} is not there", folder.display());
+    }
     files.iter().map(|path| Trace::read(path).unwrap_or_else(|error| panic!("{error}"))).collect()
 }

@@ -94,6 +94,25 @@ fn a_still_picture_changes_nothing() {
 }
 
 #[test]
+fn sound_beside_a_still_picture_changes_nothing() {
+    for sound in [128_000, 320_000] {
+        let limits = Limits { min: BitRate::new(300_000), ..LIMITS };
+        let mut control = Controller::new(limits, Some(BitRate::new(300_000)), BitRate::new(sound));
+        for tenth in 0..3000 {
+            let bytes = (28_000 + sound) / 80;
+            let still = LinkSample {
+                span: Duration::from_millis(100),
+                offered: bytes,
+                arrived: bytes,
+                ..LinkSample::default()
+            };
+            control.take(&still, at(tenth));
+        }
+        assert_eq!(control.rate(), BitRate::new(300_000));
+    }
+}
+
+#[test]
 fn a_lowered_top_holds_at_once_and_for_ever() {
     let mut control = controller(5_000_000);
     follow(&mut control, 20e6, 0..30);
