@@ -135,13 +135,10 @@ impl Station {
     /// A box without a display.
     fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let boards = folder.path().join("boards");
-        fs::create_dir(&boards).expect("a folder");
         let board = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/boards/desktop.toml")).expect("a board");
-        fs::write(boards.join("desktop.toml"), board.replace("[display]\nkind = \"png\"\n", "")).expect("written");
-        let boards = boards.to_str().expect("a path").to_owned();
-        let environment = [("FIELDCAST_BOARDS", boards.as_str())];
-        Self(Daemon::start_on("0.0.0.0", folder, "[input]\naudio = \"none\"", &environment))
+        let board = board.replace("[display]\nkind = \"png\"\n", "");
+        fs::write(folder.path().join("board.toml"), board).expect("written");
+        Self(Daemon::start_on("0.0.0.0", folder, "[input]\naudio = \"none\"", &[]))
     }
 
     fn https(&self, request: &str) -> Reply {

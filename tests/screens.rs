@@ -21,7 +21,7 @@ use fieldcast::{
     units::Time,
 };
 use jiff::Timestamp;
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::TestRunner};
 use std::{
     convert::Infallible,
     env, fs,
@@ -740,11 +740,20 @@ fn only_what_is_on_air_looks_so() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+/// Tries `rule` on made up cases, in a thread with room for what makes them.
+fn holds<S: Strategy + Send + 'static>(
+    cases: S,
+    rule: impl Fn(S::Value) -> Result<(), TestCaseError> + Send + 'static,
+) {
+    let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
+    let tried = move || TestRunner::new(config).run(&cases, rule).map_err(|error| error.to_string());
+    let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(tried).expect("a thread");
+    assert_eq!(thread.join().expect("no panic"), Ok(()));
+}
 
-    #[test]
-    fn any_status_is_drawn_inside_of_any_display(scene in any_scene(), at in figure(), wall in stamp()) {
+#[test]
+fn any_status_is_drawn_inside_of_any_display() {
+    holds((any_scene(), figure(), stamp()), |(scene, at, wall)| {
         let now = Now { time: Time::from_nanos(at), wall };
         let mut mono = Strict::<BinaryColor>::new(128, 64);
         paint(&scene, MONO, &mut mono, now);
@@ -762,10 +771,13 @@ proptest! {
                 prop_assert!(next > now.time || at > u64::MAX - 10_000_000_000, "{next:?}");
             }
         }
-    }
+        Ok(())
+    });
+}
 
-    #[test]
-    fn a_picture_stays_until_it_changes_by_itself(scene in any_scene(), at in 0_u64..20_000_000_000, part in 0.0_f64..1.0) {
+#[test]
+fn a_picture_stays_until_it_changes_by_itself() {
+    holds((any_scene(), 0_u64..20_000_000_000, 0.0_f64..1.0), |(scene, at, part)| {
         let moment = |nanos: u64| Now {
             time: Time::from_nanos(nanos),
             wall: wall().checked_add(std::time::Duration::from_nanos(nanos)).ok(),
@@ -775,9 +787,14 @@ proptest! {
             let between = at + ((next - at - 1) as f64 * part) as u64;
             let held = matches!(&scene, Scene::Running { view, .. } if view.hold.is_some());
             // A bar that fills grows all the time, and is drawn twenty times a second.
-            prop_assert!(held || draw(&scene, shape, moment(at)) == draw(&scene, shape, moment(between)), "{:?}", shape);
+            prop_assert!(
+                held || draw(&scene, shape, moment(at)) == draw(&scene, shape, moment(between)),
+                "{:?}",
+                shape
+            );
         }
-    }
+        Ok(())
+    });
 }
 
 #[test]

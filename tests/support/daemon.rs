@@ -179,9 +179,12 @@ fn write_settings(folder: &Path, settings: &str, listen: &str) {
 
 fn run(folder: &Path, environment: &[(String, String)]) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).expect("a log");
-    let board = concat!(env!("CARGO_MANIFEST_DIR"), "/boards/desktop.toml");
+    // A test's own board, else the desk's.
+    let own = folder.join("board.toml");
+    let desk = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/boards/desktop.toml"));
+    let board = if own.exists() { &own } else { desk };
     let mut command = Command::new(env!("CARGO_BIN_EXE_fieldcastd"));
-    command.args(["run", "--board", board, "--settings"]).arg(folder.join("settings.toml"));
+    command.args(["run", "--board"]).arg(board).arg("--settings").arg(folder.join("settings.toml"));
     command.arg("--state").arg(folder.join("state"));
     command.envs(environment.iter().map(|(key, value)| (key, value)));
     command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
