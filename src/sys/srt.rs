@@ -379,9 +379,10 @@ mod tests {
         let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let socket = SrtSocket::connect(nobody.local_addr().unwrap(), &options()).unwrap();
         assert_eq!(inherited().difference(&before).next(), None);
-        let begun = std::time::Instant::now();
+        let begun = crate::sys::now();
         drop(socket);
-        assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+        // With linger it would be minutes.
+        assert!(crate::sys::now().since(begun) < Duration::from_secs(5));
     }
 
     #[test]
