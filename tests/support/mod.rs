@@ -9,6 +9,7 @@
 // Not every test program needs all of it.
 #![allow(dead_code)]
 
+pub mod cfa635;
 pub mod daemon;
 pub mod flv;
 pub mod guest;
