@@ -139,6 +139,7 @@ on air, acknowledged by the ingest
   HLS      http://127.0.0.1:$web/hls/demo.m3u8
   status   http://127.0.0.1:$status/api/v1/status
   preview  http://127.0.0.1:$status/preview.jpg
+  panel    $folder/state/panel.png          what a box's display would show, made anew on each change
   log      $folder/fieldcastd.log
 
   stop     curl --json '{"confirm": true}' http://127.0.0.1:$status/api/v1/commands/stop
