@@ -30,6 +30,7 @@ enum Opt {
     Passphrase = 26,
     KeyLength = 27,
     TooLatePacketDrop = 31,
+    LeastInputBandwidth = 38,
     SendDropDelay = 32,
     ConnectTimeout = 36,
     StreamId = 46,
@@ -130,8 +131,8 @@ pub struct Options<'a> {
     pub encryption: Option<(&'a str, u32)>,
     /// How long the peer waits for what was lost, if it does not want longer itself.
     pub latency: Duration,
-    /// What is going to be sent at most. Twice that is what goes out at most: an IDR picture is spread by it, losses and a
-    /// queue that has grown still have room.
+    /// What is going to be sent at most, for now. One and a half times that is what goes out at most: an IDR picture is spread
+    /// by it, losses and a queue that has grown still have room.
     pub rate: BitRate,
     /// Time for the handshake.
     pub timeout: Duration,
@@ -234,7 +235,9 @@ impl SrtSocket {
         socket.set::<c_int>(Opt::SendDropDelay, &-1)?;
         socket.set::<c_int>(Opt::PayloadSize, &(Self::PAYLOAD as c_int))?;
         socket.set::<i64>(Opt::MaxBandwidth, &0)?;
-        socket.set(Opt::InputBandwidth, &bytes_a_second)?;
+        // From then on it goes by what it is given, as the bitrate may be raised on air; 1.4.2 does not know the option.
+        let follows = socket.set(Opt::LeastInputBandwidth, &bytes_a_second).is_ok();
+        socket.set::<i64>(Opt::InputBandwidth, if follows { &0 } else { &bytes_a_second })?;
         socket.set::<c_int>(Opt::Overhead, &50)?;
         // Four seconds; what is given to it is limited to less by who gives it.
         let buffer = c_int::try_from(4 * bytes_a_second).unwrap_or(c_int::MAX).clamp(1 << 20, 64 << 20);
