@@ -7,7 +7,12 @@ use std::{
 
 // include/uapi/linux/fb.h
 const FBIOGET_VSCREENINFO: libc::c_ulong = 0x4600;
+const FBIOPUT_VSCREENINFO: libc::c_ulong = 0x4601;
 const FBIOGET_FSCREENINFO: libc::c_ulong = 0x4602;
+const FBIOBLANK: libc::c_ulong = 0x4611;
+const FB_BLANK_UNBLANK: libc::c_int = 0;
+/// Set it although nothing in it changes.
+const FB_ACTIVATE_FORCE: u32 = 128;
 /// Pixels stand one after the other, each with all its colours.
 const FB_TYPE_PACKED_PIXELS: u32 = 0;
 
@@ -36,8 +41,10 @@ struct VarScreenInfo {
     green: Bitfield,
     blue: Bitfield,
     transp: Bitfield,
-    /// From `nonstd` on; nothing of it is used.
-    rest: [u32; 20],
+    nonstd: u32,
+    activate: u32,
+    /// From `height` on; nothing of it is used.
+    rest: [u32; 18],
 }
 
 /// `struct fb_fix_screeninfo`, 80 bytes where a long has 8.
@@ -103,7 +110,8 @@ pub struct Layout {
     pub blue: Field,
 }
 
-/// Asks the framebuffer `device` what it looks like.
+/// Switches the framebuffer `device` on, and asks what it looks like. A DRM driver sets its mode only when somebody asks for
+/// it, which the kernel's console does where it is not kept away.
 ///
 /// # Errors
 /// ENOTTY when it is none; in words when its pixels are of another kind.
@@ -113,6 +121,12 @@ pub fn layout(device: BorrowedFd<'_>) -> io::Result<Layout> {
     if unsafe { libc::ioctl(device.as_raw_fd(), FBIOGET_VSCREENINFO as _, &raw mut var) } < 0 {
         return Err(io::Error::last_os_error());
     }
+    var.activate = FB_ACTIVATE_FORCE;
+    // What cannot be switched on so is on already, or will not show anything: drivers of simple panels know neither.
+    // SAFETY: the request reads and writes one fb_var_screeninfo, which `var` is, and keeps no pointer.
+    unsafe { libc::ioctl(device.as_raw_fd(), FBIOPUT_VSCREENINFO as _, &raw mut var) };
+    // SAFETY: the request takes a number.
+    unsafe { libc::ioctl(device.as_raw_fd(), FBIOBLANK as _, FB_BLANK_UNBLANK) };
     // SAFETY: the request writes one fb_fix_screeninfo, which `fix` is, and keeps no pointer.
     if unsafe { libc::ioctl(device.as_raw_fd(), FBIOGET_FSCREENINFO as _, &raw mut fix) } < 0 {
         return Err(io::Error::last_os_error());
