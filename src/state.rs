@@ -86,7 +86,7 @@ impl StateFolder {
         self.folder.sync_all()
     }
 
-    /// Deletes everything but [`KEPT`]; goes on after an error.
+    /// Deletes everything but `KEPT`; goes on after an error.
     ///
     /// # Errors
     /// The last one: something is left.
