@@ -59,7 +59,7 @@ screens: ## draw every screen of the panel into target/screens.png, a contact sh
 faults: setup-test ## the fault campaign for SECONDS=600 with SEED: what can happen in a field, in random order
 	cargo build --locked --all-targets
 	tests/cross/arm64
-	SECONDS=$(SECONDS) SEED=$(SEED) cargo test --locked --test faults -- --nocapture --test-threads=1
+	SECONDS=$(SECONDS) SEED=$(SEED) cargo test --locked --test faults -- --include-ignored --nocapture --test-threads=1
 
 install: ## copy programs, boards and units below DESTDIR (PROGRAMS: where the built programs are)
 	install -d $(DESTDIR)/usr/bin $(DESTDIR)/usr/share/fieldcast/boards

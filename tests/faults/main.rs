@@ -68,7 +68,9 @@ fn loopback_survives_a_random_series() {
     conclude("on loopback", seed, &rig::run(length, seed));
 }
 
+/// Two emulated cores that share a machine with other tests starve the box, which then keeps no promise.
 #[test]
+#[ignore = "run by `make faults`, alone"]
 fn the_emulated_box_survives_a_random_series() {
     let Some(_machine) = support::guest::the_machine() else { return };
     let (length, seed) = campaign(Length::Time(SLICE));

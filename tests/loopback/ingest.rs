@@ -28,7 +28,7 @@ impl Ingest {
         let folder = hls.path().display();
         // Each fragment has a name of its own: the next publish overwrites none.
         let options = "hls_fragment 2s; hls_playlist_length 2h; hls_cleanup off; hls_continuous off; \
-                       hls_fragment_naming system;";
+                       hls_fragment_naming system; drop_idle_publisher 5s;";
         let nginx = start(&format!("record_unique on; hls on; hls_path {folder}; {options}"));
         Self { nginx, hls }
     }
