@@ -15,7 +15,8 @@
 //!                                        uplink (RTMP/S)                     uplink (SRT)
 //!                                        own queue, own reconnect, own figures; none can stall another
 //!
-//!  edges ── Event ──▶ Control ── Vec<Effect> ──▶ daemon performs them      Control ── Status ──▶ HTTP, systemd
+//!  edges ── Event ──▶ Control ── Vec<Effect> ──▶ daemon performs them
+//!                        └─ Status ──▶ HTTP, systemd, panel      View, Tally ──▶ panel: display, lamps
 //! ```
 //!
 //! | where | what |
