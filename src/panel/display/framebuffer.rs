@@ -9,6 +9,7 @@ use embedded_graphics::{pixelcolor::Rgb565, prelude::*};
 use std::{
     fs::File,
     io,
+    ops::Range,
     os::{fd::AsFd, unix::fs::FileExt},
     path::Path,
 };
@@ -50,34 +51,30 @@ impl Framebuffer {
         ((self.layout.width / self.scale).max(LEAST.0), (self.layout.height / self.scale).max(LEAST.1))
     }
 
-    /// Shows `picture` in the middle: writes the rows that are not on the glass yet.
+    /// Shows `picture` in the middle: writes the lines that are not on the glass yet.
     ///
     /// # Errors
     /// The device is gone. The next picture is written whole.
     pub fn show(&mut self, picture: &Canvas<Rgb565>) -> io::Result<()> {
         let shown = self.glass.take().filter(|shown| shown.width == picture.width && shown.height == picture.height);
-        if shown.is_none() {
-            let row = vec![0; self.layout.width as usize * self.layout.bytes as usize];
-            (0..self.layout.height).try_for_each(|y| self.write(0, y, &row))?;
-        }
-        let width = picture.width as usize;
-        let (left, top) =
-            (self.margin(self.layout.width, picture.width), self.margin(self.layout.height, picture.height));
-        for (y, row) in (0..).zip(picture.pixels.chunks_exact(width)) {
-            let old = shown.as_ref().map(|shown| &shown.pixels[y as usize * width..][..width]);
-            if old == Some(row) {
-                continue;
-            }
-            let bytes = self.bytes(row);
-            for line in 0..self.scale {
-                let at = top + y * self.scale + line;
-                if at < self.layout.height {
-                    self.write(left, at, &bytes)?;
-                }
-            }
+        let Some(shown) = shown else {
+            self.write(0..self.layout.height, picture)?;
+            self.glass = Some(picture.clone());
+            return Ok(());
+        };
+        let changed = |line: u32| self.row(line, picture) != self.row(line, &shown);
+        let changed: Vec<bool> = (0..self.layout.height).map(changed).collect();
+        for run in runs(&changed) {
+            self.write(run, picture)?;
         }
         self.glass = Some(picture.clone());
         Ok(())
+    }
+
+    /// What `picture` has on this line of the glass; none in the margin.
+    fn row<'a>(&self, line: u32, picture: &'a Canvas<Rgb565>) -> Option<&'a [Rgb565]> {
+        let row = line.checked_sub(self.margin(self.layout.height, picture.height))? / self.scale;
+        picture.pixels.chunks_exact(picture.width as usize).nth(row as usize)
     }
 
     fn margin(&self, glass: u32, picture: u32) -> u32 {
@@ -98,10 +95,34 @@ impl Framebuffer {
         bytes
     }
 
-    fn write(&self, x: u32, y: u32, bytes: &[u8]) -> io::Result<()> {
-        let at = self.layout.start + u64::from(y) * u64::from(self.layout.line) + u64::from(x * self.layout.bytes);
-        self.file.write_all_at(bytes, at)
+    /// Writes whole lines, all at once; the margins are black.
+    fn write(&self, lines: Range<u32>, picture: &Canvas<Rgb565>) -> io::Result<()> {
+        let Layout { width, bytes, line, start, .. } = self.layout;
+        let (first, left) = (lines.start, (self.margin(width, picture.width) * bytes) as usize);
+        let mut block = vec![0; (lines.len() * line as usize).saturating_sub((line - width * bytes) as usize)];
+        for (number, at) in lines.zip((0..).step_by(line as usize)) {
+            let row: Vec<u8> = self.row(number, picture).map(|row| self.bytes(row)).unwrap_or_default();
+            block[at + left..][..row.len()].copy_from_slice(&row);
+        }
+        self.file.write_all_at(&block, start + u64::from(first) * u64::from(line))
     }
+}
+
+/// Runs of lines that are `changed`, two at least: of a write that ends with the only line in which it began the kernel takes
+/// no notice, as it looks for its end at the start of the next (`drm_fb_helper_memory_range_to_clip`, seen with 6.1).
+fn runs(changed: &[bool]) -> Vec<Range<u32>> {
+    let mut runs: Vec<Range<u32>> = Vec::new();
+    for line in (0..).zip(changed).filter(|(_, changed)| **changed).map(|(line, _)| line) {
+        match runs.last_mut() {
+            Some(run) if run.end >= line => run.end = line + 1,
+            _ => runs.push(line..line + 1),
+        }
+    }
+    let lines = u32::try_from(changed.len()).unwrap_or(u32::MAX);
+    for run in runs.iter_mut().filter(|run| run.len() == 1) {
+        *run = if run.end < lines { run.start..run.end + 1 } else { run.start.saturating_sub(1)..run.end };
+    }
+    runs
 }
 
 #[cfg(test)]
@@ -152,16 +173,21 @@ mod tests {
     }
 
     #[test]
-    fn only_changed_rows_are_written() {
+    fn only_changed_lines_are_written_and_never_one_alone() {
         let mut glass = framebuffer(320, 240, 2);
         let mut picture = Canvas::new(320, 240, Rgb565::BLACK);
         glass.show(&picture).expect("shown");
-        // Somebody else draws there; a row that did not change keeps it.
-        glass.file.write_all_at(&[0xff; 2], 8 + 10 * u64::from(glass.layout.line)).expect("written");
-        glass.file.write_all_at(&[0xff; 2], 8 + 11 * u64::from(glass.layout.line)).expect("written");
+        // Somebody else draws there; a line that did not change keeps it.
+        for line in [10, 11, 12, 13] {
+            glass.file.write_all_at(&[0xff; 2], 8 + line * u64::from(glass.layout.line)).expect("written");
+        }
         picture.pixels[11 * 320 + 5] = Rgb565::RED;
         glass.show(&picture).expect("shown");
-        assert_eq!([pixel(&glass, 0, 10), pixel(&glass, 0, 11), pixel(&glass, 5, 11)], [0xffff, 0, 0xf800]);
+        let left = [10, 11, 12, 13].map(|line| pixel(&glass, 0, line));
+        assert_eq!((left, pixel(&glass, 5, 11)), ([0xffff, 0, 0, 0xffff], 0xf800));
+        let of = |lines: &[u32]| runs(&(0..9).map(|line| lines.contains(&line)).collect::<Vec<_>>());
+        assert_eq!(of(&[0, 3, 4, 8]), [0..2, 3..5, 7..9]);
+        assert_eq!((of(&[]), of(&[2, 4])), (vec![], vec![2..4, 4..6]));
     }
 
     #[test]
