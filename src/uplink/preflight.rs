@@ -27,6 +27,8 @@ use tokio::time::sleep;
 const MEASURE: Duration = Duration::from_secs(4);
 /// The first part of it, in which TCP finds its speed, does not count.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// How long that and the way to it may take.
+const LONGEST: Duration = Duration::from_secs(10);
 /// Bytes of one filler.
 const FILLER: usize = 16 * 1024;
 
@@ -120,7 +122,7 @@ impl Preflight {
     }
 }
 
-/// Tries `target` step by step, and tells `tell` of each. Takes about 5 s when all is well, and at most 38 s. Not while a
+/// Tries `target` step by step, and tells `tell` of each. Takes about 5 s when all is well; the measurement 10 s at most. Not while a
 /// push with this key is on: the ingest would tell that the key is in use.
 pub async fn preflight(target: &Target, trust: &Trust, tell: Tell<'_>) -> Preflight {
     let needed = BitRate::new(target.media.bitrate.bits() + target.media.audio_bitrate.bits());
@@ -137,7 +139,10 @@ pub async fn preflight(target: &Target, trust: &Trust, tell: Tell<'_>) -> Prefli
     let mut log = Log { checks: &mut report.checks, tell };
     if let Some(connection) = go(target, Purpose::Publish, trust, &mut log).await {
         connection.finish(Queue::new(Queue::LIMIT)).await;
-        report.upload = log.step(Step::Upload, measure(target, trust, needed)).await;
+        let measured = async {
+            tokio::time::timeout(LONGEST, measure(target, trust, needed)).await.unwrap_or(Err(Cause::Stalled))
+        };
+        report.upload = log.step(Step::Upload, measured).await;
     }
     report
 }

@@ -83,7 +83,7 @@ impl Receipts {
 
     /// The path may have gone: less patience until something moves.
     pub fn doubt(&mut self, now: Time) {
-        self.doubted = Some(now);
+        self.doubted.get_or_insert(now);
     }
 
     /// Whether media is under way and nothing was acknowledged for too long. SRT itself gives a connection up when it has
