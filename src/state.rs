@@ -2,7 +2,7 @@
 //! a cut leaves the old one or the new one; a damaged file is set aside with a fault and never stops the box.
 
 use crate::{
-    settings::{Layers, OVERRIDES, Overrides, parse_overrides},
+    settings::{OVERRIDES, Overrides, parse_overrides},
     status::{Fault, Severity},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -125,14 +125,6 @@ impl StateFolder {
     pub fn overrides(&self) -> (Overrides, Option<Fault>) {
         let (overrides, fault) = self.read(OVERRIDES, |text| parse_overrides(text).ok());
         (overrides.unwrap_or_default(), fault)
-    }
-
-    /// Writes `overrides.toml`; as [`Self::replace`].
-    ///
-    /// # Errors
-    /// As [`Self::replace`].
-    pub fn save_overrides(&self, layers: &Layers) -> io::Result<()> {
-        self.replace(OVERRIDES, layers.overrides_text().as_bytes())
     }
 
     fn read<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> (Option<T>, Option<Fault>) {
@@ -299,7 +291,7 @@ impl ClockFloor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::Cut;
+    use crate::{command::Cut, settings::Layers};
     use crate::{control::SavedIntent, status::Intent};
     use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
@@ -393,7 +385,7 @@ mod tests {
         let layers = Layers::load(Some(settings.path()), Overrides::new(), None).expect("settings");
         let changes = serde_json::from_str(r#"{"output.bitrate-max": "3 Mbit/s"}"#).expect("json");
         let (layers, _) = layers.change(&crate::settings::Changes(changes)).expect("changed");
-        state.save_overrides(&layers).expect("saved");
+        state.replace(OVERRIDES, layers.overrides_text().as_bytes()).expect("saved");
         let (overrides, fault) = state.overrides();
         let again = Layers::load(Some(settings.path()), overrides, None).expect("settings");
         assert_eq!((again.settings(), fault), (layers.settings(), None));

@@ -105,5 +105,8 @@ pub fn run(place: &Place) -> Result<Vec<u8>, Refusal> {
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Refusal> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Refusal { code: INTERNAL, text: format!("no event queue: {error}") })?;
-    Ok(runtime.block_on(work))
+    let result = runtime.block_on(work);
+    // A disk or a console that hangs must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(result)
 }

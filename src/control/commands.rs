@@ -69,7 +69,6 @@ impl Control {
                 if let Some(region) = region {
                     changes.0.insert(format!("source.{name}.region"), json!(region));
                 }
-                self.chosen_sources = None;
                 perform(Job::Set(changes))
             }
             Command::Show { what, mute } => {
@@ -85,6 +84,9 @@ impl Control {
                 let source = self.known_source("source", source.as_deref())?;
                 if self.uplinks.iter().any(|uplink| uplink.source.name == source.name) {
                     return Err(Answer::failed(Reason::WrongState, "This Source is in use: stop the push first"));
+                }
+                if self.menu.tries(&source.name) {
+                    return Err(Answer::failed(Reason::WrongState, "This Source is being tried already"));
                 }
                 self.begin_preflight(request, &source.name, now);
                 perform(Job::Preflight(Box::new(source)))

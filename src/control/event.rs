@@ -155,6 +155,8 @@ pub enum Event {
         /// Whether the running push takes all of them over at once, or only what it can without a break.
         at_once: bool,
     },
+    /// The settings' Sources were chosen anew: they take the place of those that a `start` named.
+    SourcesChosen,
     /// What edges found wrong that is not theirs to decide on; replaces what they said before.
     Told(Vec<Fault>),
     /// A card is made, or why it could not be.

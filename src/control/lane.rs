@@ -349,9 +349,10 @@ impl Lane {
         self.failing.map_or(Duration::ZERO, |since| now.since(since))
     }
 
-    /// Whether it crashed so often that it is given up for a while.
+    /// Whether it crashed so often that it is given up for a while, and does not run again yet.
     pub fn given_up(&self) -> bool {
-        self.crashes >= CRASHES
+        let encodes = |worker: &Worker| worker.flow.is_some_and(|flow| flow.encoded);
+        self.crashes >= CRASHES && !self.worker.as_ref().is_some_and(encodes)
     }
 }
 

@@ -199,6 +199,11 @@ impl Control {
             Event::Paired(paired) => self.menu.paired = paired,
             Event::Regions { service, table } => self.note_regions(service, table),
             Event::Settings { settings, at_once } => self.take_settings(*settings, at_once),
+            Event::SourcesChosen => {
+                if self.chosen_sources.take().is_some() {
+                    effects.push(Effect::SaveIntent(self.saved_intent()));
+                }
+            }
             Event::Told(faults) => self.told = faults,
             Event::Card { id, result } => {
                 let made = result.is_ok();
@@ -271,6 +276,11 @@ impl Control {
     /// The PIN that is to be seen at the box at `now`.
     pub fn pin(&self, now: Time) -> Option<&menu::Pin> {
         self.pin.as_ref().filter(|pin| now < pin.until)
+    }
+
+    /// Whether the board's display shows what it should.
+    pub fn display_present(&self) -> bool {
+        self.display.is_some_and(|(present, _)| present)
     }
 
     /// The worker that can be asked for a picture of the input.
@@ -352,6 +362,9 @@ impl Control {
         if self.pushing() && !at_once {
             let Output { bitrate_max, bitrate_min, .. } = settings.output;
             self.running.output = Output { bitrate_max, bitrate_min, ..running.output };
+        } else if self.pushing() {
+            // Ingests were told of this one.
+            self.running.output.codec = running.output.codec;
         }
         self.settings = settings;
         if at_once && other_mode && self.show.program.take().is_some() {

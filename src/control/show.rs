@@ -28,8 +28,7 @@ pub(super) struct Show {
     pub program: Option<Mode>,
     /// Whether the program has had a picture of the input.
     pub pictured: bool,
-    /// What viewers see, and since when that is not the input.
-    pub showing: Option<Showing>,
+    /// Since when viewers see the last picture or the slate.
     pub hidden: Option<Time>,
     /// Since when something should be pushed.
     pub since: Option<Time>,
@@ -44,7 +43,6 @@ impl Show {
     pub fn see(&mut self, showing: Option<Showing>, now: Time) {
         let hidden = matches!(showing, Some(Showing::Hold | Showing::Slate));
         self.hidden = hidden.then(|| self.hidden.unwrap_or(now));
-        self.showing = showing;
     }
 
     /// Whether viewers do not get the input although the operator shows it, and for how long.

@@ -50,7 +50,7 @@ impl Control {
             broadcast: None,
             panel: self.board.display.as_ref().map(|display| PanelStatus {
                 kind: display.kind.name(),
-                present: self.display.is_some_and(|(present, _)| present),
+                present: self.display_present(),
                 errors: self.display.map_or(0, |(_, errors)| errors),
             }),
             faults: self.standing.clone(),

@@ -20,6 +20,8 @@ pub struct Stills {
     bars: Slot,
     /// The operator's picture that cannot be used.
     refused: Option<Card>,
+    /// The card that is being made, wanted or not any more.
+    making: Option<CardId>,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +50,8 @@ impl Slot {
     fn want(&mut self, plan: StillPlan, program: bool, now: Time) {
         let again = matches!(self.state, State::Failed { at, .. } if now.since(at) >= AGAIN);
         if self.plan.as_ref() != Some(&plan) {
-            *self = Self { plan: Some(plan), made: self.made && program, ..Self::default() };
+            let fits = self.plan.as_ref().is_some_and(|old| (old.mode, old.codec) == (plan.mode, plan.codec));
+            *self = Self { plan: Some(plan), made: self.made && program && fits, ..Self::default() };
         } else if again {
             self.state = State::Wanted;
         }
@@ -78,10 +81,6 @@ impl Slot {
         }
         own
     }
-
-    fn busy(&self) -> bool {
-        matches!(self.state, State::Making(_))
-    }
 }
 
 impl Stills {
@@ -104,14 +103,17 @@ impl Stills {
         let card = own.filter(|_| self.refused.is_none()).unwrap_or_else(named);
         self.slate.want(plan::still(board, &settings.output, mode, card), program, now);
         self.bars.want(plan::still(board, &settings.output, mode, Card::Bars), program, now);
-        if self.slate.busy() || self.bars.busy() {
+        if self.making.is_some() {
             return None;
         }
-        self.slate.make(Cut::Slate, next_id).or_else(|| self.bars.make(Cut::Test, next_id))
+        let effect = self.slate.make(Cut::Slate, next_id).or_else(|| self.bars.make(Cut::Test, next_id));
+        self.making = effect.is_some().then_some(CardId(*next_id));
+        effect
     }
 
     /// A card is made, or could not be; whether it is one that is still wanted.
     pub fn hear(&mut self, id: CardId, result: Result<(), FailureKind>, now: Time) -> bool {
+        self.making.take_if(|making| *making == id);
         if !self.slate.hear(id, result, now) {
             return self.bars.hear(id, result, now);
         }
@@ -127,7 +129,7 @@ impl Stills {
     pub fn forgive(&mut self) {
         self.refused = None;
         let pictured = self.slate.plan.as_ref().is_some_and(|plan| matches!(plan.card, Card::Picture(_)));
-        if pictured && !self.slate.busy() {
+        if pictured && !matches!(self.slate.state, State::Making(_)) {
             self.slate.state = State::Wanted;
         }
     }

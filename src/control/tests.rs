@@ -14,6 +14,7 @@ use crate::{
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
+mod cards;
 mod edges;
 mod menu;
 mod pace;

@@ -25,10 +25,18 @@ const LAST: Duration = Duration::from_secs(2);
 /// A file that is written to see whether the disk takes anything.
 const PROBE: &str = ".probe";
 
+/// What is to be written.
+struct Wish {
+    name: &'static str,
+    bytes: Vec<u8>,
+    /// Once: what came of it is told, and it is not tried again.
+    once: bool,
+}
+
 /// The thread that writes.
 #[derive(Debug)]
 pub(super) struct Files {
-    wanted: Option<Sender<(&'static str, Vec<u8>)>>,
+    wanted: Option<Sender<Wish>>,
     ended: Receiver<()>,
 }
 
@@ -45,7 +53,12 @@ impl Files {
                 state.replace(name, bytes)?;
                 if name == PROBE { fs::remove_file(state.path().join(PROBE)) } else { Ok(()) }
             };
-            write(&queue, replace, |fault| drop(done.send(Done::Saved(fault))));
+            write(&queue, replace, |told| {
+                drop(done.send(match told {
+                    Told::Fault(fault) => Done::Saved(fault),
+                    Told::Once(result) => Done::Set(result),
+                }));
+            });
             drop(end);
         })?;
         let files = Self { wanted: Some(wanted), ended };
@@ -57,8 +70,19 @@ impl Files {
     /// Puts `bytes` in the place of the state file `name`, soon.
     pub(super) fn keep(&self, name: &'static str, bytes: io::Result<Vec<u8>>) {
         match bytes {
-            Ok(bytes) => drop(self.wanted.as_ref().map(|wanted| wanted.send((name, bytes)))),
+            Ok(bytes) => self.wish(Wish { name, bytes, once: false }),
             Err(error) => tracing::error!(name, %error, "a state file cannot be put into words"),
+        }
+    }
+
+    /// Puts `bytes` in the place of the state file `name` if the disk takes them now: [`Done::Set`] tells.
+    pub(super) fn keep_now(&self, name: &'static str, bytes: Vec<u8>) {
+        self.wish(Wish { name, bytes, once: true });
+    }
+
+    fn wish(&self, wish: Wish) {
+        if let Some(wanted) = &self.wanted {
+            let _ = wanted.send(wish);
         }
     }
 
@@ -66,9 +90,7 @@ impl Files {
     pub(super) fn probe(&self) {
         self.keep(PROBE, Ok(Vec::new()));
     }
-}
 
-impl Files {
     /// Waits a moment for what is still to be written; nothing is written after that.
     pub(super) fn end(&mut self) {
         self.wanted = None;
@@ -82,12 +104,16 @@ impl Drop for Files {
     }
 }
 
+/// What the thread says.
+enum Told {
+    /// State files cannot be written, or can again.
+    Fault(Option<Fault>),
+    /// What was to be written once is, or is not.
+    Once(io::Result<()>),
+}
+
 /// Writes what comes through `queue` until nobody can send any more, and tells when that fails or works again.
-fn write(
-    queue: &Receiver<(&'static str, Vec<u8>)>,
-    mut replace: impl FnMut(&str, &[u8]) -> io::Result<()>,
-    mut tell: impl FnMut(Option<Fault>),
-) {
+fn write(queue: &Receiver<Wish>, mut replace: impl FnMut(&str, &[u8]) -> io::Result<()>, mut tell: impl FnMut(Told)) {
     let mut unsaved: BTreeMap<&'static str, Vec<u8>> = BTreeMap::new();
     let mut told: Option<Fault> = None;
     loop {
@@ -96,9 +122,14 @@ fn write(
             false => queue.recv_timeout(RETRY),
         };
         let last = matches!(next, Err(RecvTimeoutError::Disconnected));
-        unsaved.extend(next);
         // Only the newest of each file counts.
-        unsaved.extend(queue.try_iter());
+        for Wish { name, bytes, once } in next.into_iter().chain(queue.try_iter()) {
+            if once {
+                tell(Told::Once(replace(name, &bytes)));
+            } else {
+                unsaved.insert(name, bytes);
+            }
+        }
         let mut failed = None;
         unsaved.retain(|name, bytes| match replace(name, bytes) {
             Ok(()) => false,
@@ -109,7 +140,7 @@ fn write(
         });
         if failed != told {
             told.clone_from(&failed);
-            tell(failed);
+            tell(Told::Fault(failed));
         }
         if last {
             return;
@@ -141,6 +172,10 @@ mod tests {
         panic!("{disk:?}");
     }
 
+    fn keep(name: &'static str, bytes: &[u8]) -> Wish {
+        Wish { name, bytes: bytes.to_vec(), once: false }
+    }
+
     #[test]
     fn what_a_full_disk_did_not_take_is_written_when_it_does() {
         let disk = Arc::new(Mutex::new(Disk { full: true, ..Disk::default() }));
@@ -154,20 +189,25 @@ mod tests {
             disk.written.push((name.into(), bytes.into()));
             Ok(())
         };
-        let tell = move |fault: Option<Fault>| {
-            other.lock().expect("a disk").told.push(fault.map(|fault| fault.code.to_owned()));
+        let tell = move |told| {
+            other.lock().expect("a disk").told.push(match told {
+                Told::Fault(fault) => fault.map(|fault| fault.code.to_owned()),
+                Told::Once(result) => result.err().map(|_| "once".to_owned()),
+            });
         };
         let writer = thread::spawn(move || write(&queue, replace, tell));
-        sender.send(("intent.json", b"old".to_vec())).expect("sent");
+        sender.send(keep("intent.json", b"old")).expect("sent");
         drop(wait(&disk, |disk| disk.told.len() == 1));
-        sender.send(("intent.json", b"new".to_vec())).expect("sent");
+        sender.send(Wish { once: true, ..keep("overrides.toml", b"x") }).expect("sent");
+        assert_eq!(wait(&disk, |disk| disk.told.len() == 2).told[1].as_deref(), Some("once"));
+        sender.send(keep("intent.json", b"new")).expect("sent");
         disk.lock().expect("a disk").full = false;
-        sender.send(("time.json", b"now".to_vec())).expect("sent");
-        let held = wait(&disk, |disk| disk.told.len() == 2);
-        assert_eq!(held.told, [Some("state-not-saved".to_owned()), None]);
+        sender.send(keep("time.json", b"now")).expect("sent");
+        let held = wait(&disk, |disk| disk.told.len() == 3);
+        assert_eq!(held.told[2], None);
         assert_eq!(held.written, [("intent.json".into(), b"new".to_vec()), ("time.json".into(), b"now".to_vec())]);
         drop(held);
-        sender.send(("time.json", b"later".to_vec())).expect("sent");
+        sender.send(keep("time.json", b"later")).expect("sent");
         drop(sender);
         writer.join().expect("ended");
         assert_eq!(disk.lock().expect("a disk").written.len(), 3, "what was asked for last is written before the end");

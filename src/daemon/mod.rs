@@ -81,7 +81,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Who asked for a restart has its answer well within this.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
-/// Runs the box until SIGTERM, SIGINT or `restart`, which end the streams properly; that takes 4 s at most.
+/// Runs the box until SIGTERM, SIGINT or `restart`, which end the streams properly; that takes up to 8 s, of which ingests have 4.
 ///
 /// # Errors
 /// When the HTTP address cannot be listened on, or the system gives no signals.
@@ -344,6 +344,7 @@ impl Daemon {
         }
         // The old watches end first: two would ask one driver at a time.
         self.watches.clear();
+        self.watched = None;
         for input in &board.inputs {
             let watch = capture::watch(input, output, self.events.clone());
             self.watches.push(watch.with_context(|| format!("input {}", input.name))?);
@@ -447,7 +448,7 @@ impl Daemon {
         if second {
             self.next_second = now + SECOND;
             self.measure(now);
-            self.look_at_input();
+            self.look_at_input(now);
             self.hide_pin(now);
         }
         if second || self.control_wake.is_some_and(|wake| wake <= now) {

@@ -86,7 +86,8 @@ impl Access {
         self.tokens.subscribe()
     }
 
-    /// Keeps `tokens` on the disk, then lets them hold.
+    /// Keeps `tokens` on the disk, then lets them hold. It waits for the disk, as who pairs or revokes wants to know; on air only
+    /// they make it wait.
     fn keep(&self, tokens: Tokens) -> io::Result<()> {
         let folder = self.folder.as_ref().ok_or_else(|| io::Error::other("the folder of the tokens is missing"))?;
         folder.save(TOKENS, &tokens)?;
@@ -134,7 +135,7 @@ impl Daemon {
             Ok(until) => until,
             Err(refusal) => return wrong_state(&refusal.text()),
         };
-        let display = self.control.board().display.is_some();
+        let display = self.control.display_present();
         self.show_pin(&pin, until, display);
         Answer::Successful {
             result: json!({
@@ -154,7 +155,8 @@ impl Daemon {
         if let Err(error) = self.state.replace(PIN, digits.as_bytes()) {
             tracing::warn!(%error, "the PIN cannot be kept for `fieldcastd pair`");
         }
-        self.handle(Event::Pin(Some(menu::Pin { digits: digits.clone(), until })));
+        // Not at once: this is in the midst of what control wants done.
+        let _ = self.events.send(Event::Pin(Some(menu::Pin { digits: digits.clone(), until })));
         if !display {
             let text = format!("PIN to pair a computer with this box, for two minutes: {digits}");
             tracing::info!(target: "fieldcast::pin", "{text}");
@@ -180,21 +182,25 @@ impl Daemon {
         let judged = self.access.pairing.attempt(pin, sys::now());
         self.hide_pin(sys::now());
         if let Err(refusal) = judged {
-            tracing::warn!("pairing was refused: {}", refusal.text());
+            match refusal {
+                // It costs who asks nothing, and must not cost the journal anything.
+                Refusal::NoPin | Refusal::Wait(_) => tracing::debug!("pairing was refused: {}", refusal.text()),
+                _ => tracing::warn!("pairing was refused: {}", refusal.text()),
+            }
             return Err(refusal);
         }
         let mut tokens = Tokens::clone(&self.access.tokens.borrow());
         if tokens.full() {
             return Err(Refusal::Full);
         }
-        tracing::info!("a computer is paired: {name:?}");
         let made = self.now().wall;
         let kept = Token::new().and_then(|token| {
-            tokens.add(&token, name, made)?;
+            tokens.add(&token, name.clone(), made)?;
             self.access.keep(tokens).map(|()| token)
         });
         match kept {
             Ok(token) => {
+                tracing::info!("a computer is paired: {name:?}");
                 self.tell_paired();
                 Ok(token)
             }
@@ -235,6 +241,11 @@ impl Daemon {
         let Some(wall) = self.now().wall else { return };
         let mut tokens = Tokens::clone(&self.access.tokens.borrow());
         tokens.note_use(id, wall);
+        if self.control.pushing() {
+            // Media does not wait for the disk; the next write has it.
+            self.access.tokens.send_replace(Arc::new(tokens));
+            return;
+        }
         if let Err(error) = self.access.keep(tokens) {
             tracing::warn!(%error, "when a paired computer was here cannot be kept");
         }

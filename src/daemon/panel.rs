@@ -2,13 +2,11 @@
 
 use super::Daemon;
 use crate::{
-    control::{
-        Now,
-        menu::{Page, View},
-    },
+    control::{Now, menu::View},
     media::Order,
     panel::screen::Scene,
     status::Status,
+    units::Time,
 };
 use std::sync::Arc;
 
@@ -31,10 +29,9 @@ impl Daemon {
     }
 
     /// Asks for a picture of the input, once a second, while somebody looks at a page that has one.
-    pub(super) fn look_at_input(&mut self) {
+    pub(super) fn look_at_input(&mut self, now: Time) {
         let Some(front) = self.front.as_ref().filter(|front| front.takes_pictures()) else { return };
-        let looked_at = !self.view.idle && matches!(self.view.page, Page::Live | Page::Input);
-        match self.control.camera().filter(|_| looked_at) {
+        match self.control.looked_at(now) {
             Some(worker) => self.order(worker, Order::Preview),
             // An old picture must not be taken for what comes in.
             None => front.picture(None),

@@ -1,6 +1,6 @@
 //! Settings that change while the box runs, and what is found wrong with them.
 
-use super::{Daemon, Done};
+use super::Daemon;
 use crate::{
     command::{Answer, Reason},
     control::{Event, RequestId},
@@ -93,11 +93,7 @@ impl Daemon {
         while let Some((request, changes)) = self.sets.front() {
             match self.layers.change(changes) {
                 Ok((layers, _)) => {
-                    let (state, done, text) = (self.state.clone(), self.done.clone(), layers.overrides_text());
-                    tokio::task::spawn_blocking(move || {
-                        drop(done.send(Done::Set(state.replace(OVERRIDES, text.as_bytes()))));
-                    });
-                    return;
+                    return self.files.keep_now(OVERRIDES, layers.overrides_text().into_bytes());
                 }
                 Err(answer) => {
                     let request = *request;
@@ -117,6 +113,9 @@ impl Daemon {
                 let result = effects(&keys, self.control.pushing());
                 self.layers = layers;
                 self.take_layers(false);
+                if changes.0.contains_key("push.sources") {
+                    self.handle(Event::SourcesChosen);
+                }
                 Answer::Successful { result }
             }
             (Ok(()), Err(answer)) => answer,

@@ -140,6 +140,7 @@ impl Control {
             Choice::Check(_) => self.menu.turn_to(Page::Preflight),
             Choice::Start | Choice::Stop => self.menu.home(),
             // Its list shows what comes of it.
+            Choice::Measure(_) if self.menu.waits_for(&choice) => return,
             Choice::Measure(_) => {}
             _ => self.menu.open = None,
         }

@@ -109,7 +109,12 @@ impl Menu {
         }
     }
 
-    /// Something was pressed or let go: the display is awake, and what it said is read.
+    /// Whether a preflight of `source` runs.
+    pub(in crate::control) fn tries(&self, source: &str) -> bool {
+        self.preflight.source.as_deref() == Some(source) && self.preflight.verdict.is_none()
+    }
+
+    /// Something was pressed: the display is awake, and what it said is read.
     pub(super) fn touch(&mut self, now: Time) {
         self.touched = now;
         self.notice = None;

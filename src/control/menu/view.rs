@@ -1,8 +1,8 @@
 //! What the panel shows, made of the menu and of what is known.
 
-use super::{Preflight, SourceLine, Step, Verdict, View};
+use super::{Page, Preflight, SourceLine, Step, Verdict, View};
 use crate::{
-    control::{Control, RequestId},
+    control::{Control, RequestId, WorkerId},
     units::Time,
     uplink::{
         Cause,
@@ -30,6 +30,12 @@ impl Control {
             sources: self.settings.sources.iter().map(|source| self.source_line(&source.name)).collect(),
             preflight: menu.preflight.clone(),
         }
+    }
+
+    /// The worker of which the panel wants a picture of the input; none: nobody looks at a page that has one.
+    pub fn looked_at(&self, now: Time) -> Option<WorkerId> {
+        let looked_at = !self.menu.idle(now) && matches!(self.menu.page, Page::Live | Page::Input);
+        self.camera().filter(|_| looked_at)
     }
 
     fn source_line(&self, name: &str) -> SourceLine {

@@ -185,3 +185,38 @@ fn one_that_is_not_wanted_is_released_at_last_when_its_successor_fails() {
     assert!(!closed(&control.handle(acknowledged(spare, 20), at(10_900))));
     assert!(closed(&control.handle(acknowledged(spare, 30), at(11_000))));
 }
+
+/// The settings may refuse a choice, or the disk; until they took it, the push goes where it went.
+#[test]
+fn a_choice_moves_the_push_once_it_is_in_the_settings() {
+    let mut control = core();
+    control.handle(locked("hdmi"), at(0));
+    let named = Command::Start { sources: Some(vec!["Spare".into()]) };
+    let spare = opened(&control.handle(command(1, named), at(10)));
+    assert_eq!(spare[0].1, "Spare");
+    control.handle(acknowledged(spare[0].0, 10), at(500));
+    let effects = control.handle(command(2, Command::Source { name: "Main".into(), region: None }), at(1000));
+    assert!(opened(&effects).is_empty(), "{effects:?}");
+    let effects = control.handle(Event::SourcesChosen, at(1100));
+    assert_eq!(opened(&effects)[0].1, "Main");
+    let kept = effects.iter().any(|effect| matches!(effect, Effect::SaveIntent(saved) if saved.sources.is_none()));
+    assert!(kept, "a power cut must not undo it: {effects:?}");
+}
+
+#[test]
+fn a_preflight_is_not_tried_beside_itself() {
+    let mut control = core();
+    let preflight = || Command::Preflight { source: None };
+    assert!(matches!(control.handle(command(1, preflight()), at(0))[..], [Effect::Perform { .. }]));
+    let effects = control.handle(command(2, preflight()), at(100));
+    assert!(matches!(effects[..], [Effect::Answer { answer: Answer::Failed { reason: Reason::WrongState, .. }, .. }]));
+}
+
+#[test]
+fn another_codec_waits_for_the_next_push() {
+    let (mut control, ..) = on_air();
+    let mut changed = settings();
+    changed.output.codec = Codec::Hevc;
+    control.handle(Event::Settings { settings: Box::new(changed), at_once: true }, at(1000));
+    assert_eq!(control.media_info().codec, Codec::H264, "ingests were told of this one");
+}
