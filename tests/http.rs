@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use fieldcast::{
     command::{Answer, Command, Origin, Reason},
-    http::{Ask, Interface, serve},
+    http::{Ask, Interface, router, serve},
     settings::Codec,
     status::{InputStatus, Intent, Phase, ProgramStatus, SignalState, Stats, Status},
     sys::now,
@@ -72,7 +72,7 @@ fn start() -> Served {
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             tell.send(listener.local_addr().expect("an address")).expect("told");
-            tokio::spawn(serve(listener, Interface { status: shown, tokens, asks }, None));
+            tokio::spawn(serve(listener, router(Interface { status: shown, tokens, asks }, None), None));
             while let Some(ask) = asked.recv().await {
                 while blocked.load(Ordering::Relaxed) {
                     tokio::time::sleep(Duration::from_millis(20)).await;

@@ -103,10 +103,10 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
     let (done, mut done_queue) = mpsc::unbounded_channel();
     let (mut daemon, shown, mut event_queue) = Daemon::new(start, access, messages, done).context("state")?;
     let events = daemon.events.clone();
+    let interface = http::Interface { status: shown.status, tokens: daemon.access.tokens(), asks };
+    let router = http::router(interface, https.as_ref());
     for listener in listeners {
-        let interface =
-            http::Interface { status: shown.status.clone(), tokens: daemon.access.tokens(), asks: asks.clone() };
-        tokio::spawn(http::serve(listener, interface, https.clone()));
+        tokio::spawn(http::serve(listener, router.clone(), https.clone()));
     }
     tokio::spawn({
         let events = events.clone();

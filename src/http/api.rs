@@ -151,12 +151,18 @@ fn claim(arguments: &Value) -> Result<(Pin, String), Problem> {
     }
     let pin = given.get("pin").and_then(Value::as_str).and_then(Pin::parse);
     let pin = pin.ok_or_else(|| Problem::wrong("pin", "The PIN is a text of six digits"))?;
-    let name =
-        given.get("name").and_then(Value::as_str).map(str::trim).filter(|name| {
-            !name.is_empty() && name.chars().count() <= NAME_CHARS && !name.chars().any(char::is_control)
-        });
+    let name = given
+        .get("name")
+        .and_then(Value::as_str)
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && name.chars().count() <= NAME_CHARS && !name.chars().any(is_unseen));
     let name = name.ok_or_else(|| Problem::wrong("name", "The name has 1 to 64 characters on one line"))?;
     Ok((pin, name.into()))
+}
+
+/// Whether it moves or turns what stands beside it instead of being seen (Unicode, UAX #9).
+fn is_unseen(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn refused(refusal: Refusal) -> Problem {

@@ -16,7 +16,7 @@ mod serve;
 pub mod tls;
 pub mod tokens;
 
-pub use serve::{Https, listen, serve};
+pub use serve::{Https, listen, router, serve};
 
 use crate::{
     command::{Answer, Command, Origin},

@@ -24,9 +24,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// Connections at a time on loopback, where more wait in the kernel's queue, and beyond it, where more are closed: who is
-/// there must not keep the box's own programs waiting.
+/// Connections at a time on loopback, where more wait, and beyond it, where more are closed: neither must keep the other
+/// waiting.
 const CONNECTIONS: usize = 64;
+/// Connections of all kinds, served and waiting, beyond which those of loopback are closed as well.
+const WAITING: usize = 512;
 /// Connections of them of one address beyond loopback (of IPv6: of one network of 64 bits, as every host may have).
 const OF_ONE: usize = 16;
 /// Most bytes of a request's line and headers together, and most headers.
@@ -78,10 +80,13 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves `listener` for ever; without `https` on loopback only. Dropping the future ends all connections.
-pub async fn serve(listener: TcpListener, interface: Interface, https: Option<Https>) {
-    let names = https.as_ref().map_or_else(|| Arc::from([]), |https| Arc::clone(&https.names));
-    let router = api::router(interface, names);
+/// What is answered on all listeners, with the limits of the whole box.
+pub fn router(interface: Interface, https: Option<&Https>) -> axum::Router {
+    api::router(interface, https.map_or_else(|| Arc::from([]), |https| Arc::clone(&https.names)))
+}
+
+/// Serves `router` on `listener` for ever; without `https` on loopback only. Dropping the future ends all connections.
+pub async fn serve(listener: TcpListener, router: axum::Router, https: Option<Https>) {
     let acceptor = https.map(|https| TlsAcceptor::from(https.config));
     let own = Arc::new(Semaphore::new(CONNECTIONS));
     let others = Others { all: Arc::new(Semaphore::new(CONNECTIONS)), each: Arc::default() };
@@ -101,18 +106,16 @@ pub async fn serve(listener: TcpListener, interface: Interface, https: Option<Ht
         while connections.try_join_next().is_some() {}
         // The kernel lets nothing with a loopback address in from a network (ip-sysctl, `route_localnet`).
         let own_program = peer.is_loopback() && local.is_loopback();
-        let (mut permit, mut slot) = (None, None);
-        if own_program {
-            permit = Arc::clone(&own).acquire_owned().await.ok();
-        } else {
-            slot = others.slot(peer).filter(|_| acceptor.is_some());
-            if slot.is_none() {
-                tracing::debug!(%peer, "a connection too many");
-                continue;
-            }
+        let slot = if own_program { None } else { others.slot(peer).filter(|_| acceptor.is_some()) };
+        let full = if own_program { connections.len() >= WAITING } else { slot.is_none() };
+        if full {
+            tracing::debug!(%peer, "a connection too many");
+            continue;
         }
-        let (router, acceptor) = (router.clone(), acceptor.clone());
+        let (router, acceptor, own) = (router.clone(), acceptor.clone(), Arc::clone(&own));
         connections.spawn(async move {
+            // Here and not before it is accepted: those of other computers come through the same door.
+            let permit = if own_program { own.acquire_owned().await.ok() } else { None };
             if let Err(error) = connection(stream, local, own_program, router, acceptor).await {
                 tracing::debug!(%error, "an HTTP connection ended early");
             }

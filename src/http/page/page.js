@@ -2,6 +2,7 @@
 
 const element = (id) => document.getElementById(id);
 let events = null;
+let locked = false;
 
 /** Shows the form or the box. */
 function show(paired) {
@@ -16,6 +17,7 @@ function draw(status) {
   phase.textContent = status.phase.replace("-", " ").toUpperCase();
   phase.className = status.phase;
   const input = status.input;
+  locked = input.signal === "locked";
   const facts = [
     ["Input", [input.device, input.mode ?? input.signal].join(", ")],
     ["Showing", status.program.showing ?? "nothing"],
@@ -49,6 +51,8 @@ async function follow() {
   show(answer.status !== 401);
   if (answer.status === 401) return;
   if (!answer.ok) {
+    const problem = await answer.json().catch(() => ({}));
+    element("box-name").textContent = problem.detail ?? "The box does not answer";
     setTimeout(follow, 2000);
     return;
   }
@@ -72,7 +76,10 @@ element("pair").addEventListener("submit", async (event) => {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ pin: element("pin").value, name: element("name").value.trim() }),
     });
-    if (answer.ok) return follow();
+    if (answer.ok) {
+      element("pin").value = "";
+      return follow();
+    }
     element("refusal").textContent = (await answer.json()).detail;
   } catch {
     element("refusal").textContent = "The box does not answer";
@@ -80,7 +87,7 @@ element("pair").addEventListener("submit", async (event) => {
 });
 
 setInterval(() => {
-  if (events && !document.hidden) element("picture").src = `/preview.jpg?${Date.now()}`;
+  if (events && locked && !document.hidden) element("picture").src = `/preview.jpg?${Date.now()}`;
 }, 2000);
 
 follow();
