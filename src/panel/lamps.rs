@@ -24,7 +24,7 @@ pub const LEDS: &str = "/sys/class/leds";
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// How long the end waits for a bus to make the lamps dark.
-const FAREWELL: Duration = Duration::from_millis(500);
+const FAREWELL: Duration = Duration::from_millis(700);
 
 /// Lamps that are looked after; dropping it makes them dark.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use serialport::TTYPort;
 use session::{Action, Session};
 use std::{
     collections::BTreeSet,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     sync::{
@@ -203,7 +203,7 @@ impl Keeper {
             let happened = self.wait(wait, Some(&port), watcher);
             // A hang-up may come with the last bytes before it; a read that finds nothing tells.
             if !happened.is_empty() {
-                bytes = match port.read(&mut buffer) {
+                bytes = match rustix::io::read(sys::port_fd(&port), &mut buffer) {
                     Ok(0) | Err(_) => return Some("the port is gone".into()),
                     Ok(read) => &buffer[..read],
                 };
@@ -244,5 +244,8 @@ fn open(port: &Path) -> io::Result<TTYPort> {
     let path = port.to_string_lossy();
     // The time is that of a write that finds no room: the panel's answer is waited for elsewhere.
     let port = serialport::new(path, 115_200).timeout(Duration::from_millis(250)).open_native()?;
+    // Where there is room for a part only, the rest must not wait without a bound.
+    let flags = rustix::fs::fcntl_getfl(sys::port_fd(&port))?;
+    rustix::fs::fcntl_setfl(sys::port_fd(&port), flags | rustix::fs::OFlags::NONBLOCK)?;
     Ok(port)
 }
