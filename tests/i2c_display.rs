@@ -248,6 +248,24 @@ fn after_any_failure_the_controller_is_started_anew_and_painted_whole() {
     }
 }
 
+/// It lost its power for a moment, between two pictures: nothing on the bus tells.
+#[test]
+fn a_controller_that_forgot_everything_is_painted_whole_again() {
+    for kind in ALL {
+        let (chip, mut oled) = oled(kind, false);
+        oled.show(&noise(1)).expect("shown");
+        *chip.borrow_mut() = Rc::into_inner(Chip::new(kind)).expect("ours").into_inner();
+        oled.show(&noise(1)).expect("nothing is known of it");
+        assert_ne!(chip.borrow().picture(), noise(1));
+        oled.refresh();
+        oled.show(&noise(1)).expect("shown");
+        assert_eq!(chip.borrow().picture(), noise(1), "{kind:?}");
+        let before = chip.borrow().bytes;
+        oled.show(&noise(1)).expect("shown");
+        assert_eq!(chip.borrow().bytes, before, "once");
+    }
+}
+
 #[test]
 fn a_second_of_meters_costs_at_most_a_quarter_of_full_flushes() {
     let board = Board::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/boards/desktop.toml"))).expect("a board");

@@ -796,20 +796,3 @@ fn a_picture_stays_until_it_changes_by_itself() {
         Ok(())
     });
 }
-
-#[test]
-fn large_displays_get_larger_pixels() {
-    let scene = running(on_air(), view(Page::Live));
-    let Frame::Colour(small) = draw(&scene, WIDE, now()) else { panic!("colours") };
-    let Frame::Colour(large) = draw(&scene, Shape::Colour { width: 1920, height: 1080 }, now()) else {
-        panic!("colours")
-    };
-    assert_eq!((large.width, large.height, large.pixels.len()), (1920, 1080, 1920 * 1080));
-    let Frame::Colour(double) = draw(&scene, Shape::Colour { width: 640, height: 480 }, now()) else {
-        panic!("colours")
-    };
-    for (index, pixel) in double.pixels.iter().enumerate() {
-        let (x, y) = (index % 640 / 2, index / 640 / 2);
-        assert_eq!(*pixel, small.pixels[y * 320 + x]);
-    }
-}

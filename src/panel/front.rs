@@ -38,8 +38,10 @@ const PRESS: Duration = Duration::from_millis(10);
 /// A bus error is often a single one; a display that is away is not back at once.
 const RETRY: Duration = Duration::from_millis(200);
 const REOPEN: Duration = Duration::from_secs(2);
-/// How long the last picture may take: a colour panel needs 0.5 s to be started. With the 4 s of the daemon's own end it
-/// stays within what systemd gives (`TimeoutStopSec=`).
+/// An OLED that lost its power for a moment acknowledges and shows nothing: it is painted whole so often.
+const REFRESH: Duration = Duration::from_secs(10);
+/// How long the last picture may take: a colour panel needs 0.5 s to be started. With the daemon's own end (4 s), its files
+/// (2 s), lamps and serial panel (0.6 s each) and what hangs (1 s) it stays within what systemd gives (`TimeoutStopSec=`).
 const LAST: Duration = Duration::from_secs(1);
 /// An idle OLED's picture is moved one pixel further each minute, in a circle of these.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -218,6 +220,8 @@ struct Painter {
     /// When the picture changes by itself.
     next: Option<Time>,
     idle_since: Option<Time>,
+    /// When an OLED is painted whole again.
+    refresh_at: Option<Time>,
     /// Since something was shown the last time.
     failures: u32,
     retry_at: Option<Time>,
@@ -244,6 +248,7 @@ impl Painter {
             shown_at: None,
             next: None,
             idle_since: None,
+            refresh_at: None,
             failures: 0,
             retry_at: None,
             errors: 0,
@@ -271,7 +276,8 @@ impl Painter {
             Some(_) => FIGURES,
         };
         let moved = self.idle_since.map(|_| MINUTE).and_then(|minute| Some(self.shown_at? + minute));
-        let next = if wanted.fresh { Some(now) } else { [self.next, moved].into_iter().flatten().min() };
+        let next = [self.next, moved, self.refresh_at].into_iter().flatten().min();
+        let next = if wanted.fresh { Some(now) } else { next };
         let earliest = self.shown_at.map_or(now, |shown| shown + pause);
         next.map(|next| next.max(earliest))
     }
@@ -312,9 +318,9 @@ impl Painter {
         };
         let shape = display.shape();
         match (order.picture, shape) {
-            (Some(Some(jpeg)), Shape::Colour { width, height }) => {
-                // A third of the width beside words, in the shape of a picture.
-                self.thumbnail = thumbnail::decode(&jpeg, width * 3 / 8, height * 3 / 8).map(Arc::new);
+            (Some(Some(jpeg)), Shape::Colour { .. }) => {
+                let (width, height) = screen::thumbnail_size(shape);
+                self.thumbnail = thumbnail::decode(&jpeg, width, height).map(Arc::new);
             }
             (Some(_), _) => self.thumbnail = None,
             (None, _) => {}
@@ -335,8 +341,14 @@ impl Painter {
         self.next = screen::next_change(&scene, shape, at);
         (self.shown_view, self.shown_at) = (view, Some(now));
         let wanted = (frame, care);
-        if self.shown.as_ref() == Some(&wanted) && display.is_there() {
+        let refresh = self.refresh_at.is_some_and(|at| now >= at);
+        if refresh {
+            display.refresh();
+        } else if self.shown.as_ref() == Some(&wanted) && display.is_there() {
             return Ok(());
+        }
+        if refresh || self.shown.is_none() {
+            self.refresh_at = matches!(self.display.kind, DisplayKind::Oled(_)).then_some(now + REFRESH);
         }
         let shown = display.show(&wanted.0, care);
         match &shown {

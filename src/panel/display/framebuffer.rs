@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 
-/// Pictures are drawn with about so many rows, and each of their pixels is made a square of several.
+/// The shorter side of pictures has about so many pixels, each of which is made a square of several.
 const ROWS: u32 = 240;
 /// No screen is laid out for less.
 const LEAST: (u32, u32) = (160, 128);
@@ -42,7 +42,7 @@ impl Framebuffer {
     }
 
     fn of(file: File, layout: Layout) -> Self {
-        let scale = (layout.height / ROWS).max(1);
+        let scale = (layout.width.min(layout.height) / ROWS).max(1);
         Self { file, layout, scale, glass: None }
     }
 
@@ -137,7 +137,9 @@ mod tests {
             2 => (field(11, 5), field(5, 6), field(0, 5)),
             _ => (field(16, 8), field(8, 8), field(0, 8)),
         };
-        let layout = Layout { width, height, bytes, line: width * bytes + 16, start: 8, red, green, blue };
+        // Lines of 2 bytes a pixel are padded, as some drivers' are.
+        let line = width * bytes + if bytes == 2 { 16 } else { 0 };
+        let layout = Layout { width, height, bytes, line, start: 8, red, green, blue };
         let file = tempfile::tempfile().expect("a file");
         file.set_len(8 + u64::from(layout.line) * u64::from(height)).expect("its size");
         Framebuffer::of(file, layout)
@@ -188,6 +190,15 @@ mod tests {
         let of = |lines: &[u32]| runs(&(0..9).map(|line| lines.contains(&line)).collect::<Vec<_>>());
         assert_eq!(of(&[0, 3, 4, 8]), [0..2, 3..5, 7..9]);
         assert_eq!((of(&[]), of(&[2, 4])), (vec![], vec![2..4, 4..6]));
+    }
+
+    #[test]
+    fn an_upright_one_shows_all_of_the_picture() {
+        for (width, height) in [(720, 1280), (400, 1280), (1080, 1920)] {
+            let glass = framebuffer(width, height, 4);
+            let (wide, high) = glass.size();
+            assert!(wide * glass.scale <= width && high * glass.scale <= height, "{width}x{height}: {wide}x{high}");
+        }
     }
 
     #[test]

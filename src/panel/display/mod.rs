@@ -95,6 +95,13 @@ impl Display {
         }
     }
 
+    /// Sends everything anew with the next picture where the device may have forgotten it without a word.
+    pub fn refresh(&mut self) {
+        if let Kind::Oled(oled) = &mut self.kind {
+            oled.refresh();
+        }
+    }
+
     /// Shows `frame`, which was drawn for its shape.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub struct Oled<I> {
     /// The controller's column of the leftmost pixel.
     first_column: usize,
     percent: u8,
+    /// The controller may have lost its power, and acknowledges all the same.
+    doubtful: bool,
     /// What the glass shows; none: that is not known, and neither is whether the controller was started.
     glass: Option<Pages>,
 }
@@ -43,7 +45,7 @@ impl<I: I2c> Oled<I> {
         let interface = I2CDisplayInterface::new_custom_address(bus, address);
         let first_column = if controller == OledController::Sh1106 { SH1106_COLUMN } else { 0 };
         let driver = Ssd1306::new(interface, DisplaySize128x64, rotation);
-        Self { driver, first_column, percent: 100, glass: None }
+        Self { driver, first_column, percent: 100, doubtful: false, glass: None }
     }
 
     /// Shows `picture`: sends what is not on the glass yet.
@@ -55,20 +57,28 @@ impl<I: I2c> Oled<I> {
         let shown = self.glass.take();
         let sent = self.send(&wanted, shown.as_ref());
         if sent.is_ok() {
-            self.glass = Some(wanted);
+            (self.glass, self.doubtful) = (Some(wanted), false);
         }
         sent
     }
 
+    /// Starts the controller anew with the next picture and paints that whole, without a dark moment: one that had no power
+    /// for a moment is dark or full of noise, and acknowledges what it gets.
+    pub fn refresh(&mut self) {
+        self.doubtful = true;
+    }
+
     fn send(&mut self, wanted: &Pages, shown: Option<&Pages>) -> io::Result<()> {
-        if shown.is_none() {
+        if shown.is_none() || self.doubtful {
             self.driver.init_with_addr_mode(AddrMode::Page).map_err(failed)?;
-            // Its memory is noise after power-on: dark until it is painted.
-            self.driver.set_display_on(false).map_err(failed)?;
+            if shown.is_none() {
+                // Its memory is noise after power-on: dark until it is painted.
+                self.driver.set_display_on(false).map_err(failed)?;
+            }
             self.light()?;
         }
         for (number, page) in wanted.iter().enumerate() {
-            let runs = match shown {
+            let runs = match shown.filter(|_| !self.doubtful) {
                 Some(shown) => runs(page, &shown[number]),
                 None => vec![(0, COLUMNS)],
             };

@@ -71,22 +71,18 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// How many pixels of the display are one of the layout, and the size of that.
-    fn layout(self) -> (u32, u32, u32) {
+    /// Width and height of what is laid out.
+    fn size(self) -> (u32, u32) {
         match self {
-            Self::Mono | Self::Text => (1, 128, 64),
-            Self::Colour { width, height } => {
-                let (long, short) = (width.max(height), width.min(height));
-                let scale = (long / 320).min(short / 240).max(1);
-                (scale, width / scale, height / scale)
-            }
+            Self::Mono | Self::Text => (128, 64),
+            Self::Colour { width, height } => (width, height),
         }
     }
 }
 
 /// The size in pixels that a thumbnail for a colour display should fit in.
 pub fn thumbnail_size(shape: Shape) -> (u32, u32) {
-    let (_, width, height) = shape.layout();
+    let (width, height) = shape.size();
     let size = live::picture_place(width as i32, height as i32).size;
     (size.width.max(1), size.height.max(1))
 }
@@ -101,31 +97,11 @@ pub fn draw(scene: &Scene, shape: Shape, now: Now) -> Frame {
             Frame::Mono(canvas)
         }
         Shape::Colour { width, height } => {
-            let (scale, wide, high) = shape.layout();
-            let mut canvas = Canvas::new(wide, high, Rgb565::BLACK);
+            let mut canvas = Canvas::new(width, height, Rgb565::BLACK);
             paint(scene, COLOUR, &mut canvas, now);
-            Frame::Colour(if (wide, high) == (width, height) {
-                canvas
-            } else {
-                enlarged(&canvas, scale, width, height)
-            })
+            Frame::Colour(canvas)
         }
     }
-}
-
-/// `canvas` with pixels `scale` times as large, in the middle of `width` and `height`.
-fn enlarged(canvas: &Canvas<Rgb565>, scale: u32, width: u32, height: u32) -> Canvas<Rgb565> {
-    let mut large = Canvas::new(width, height, COLOUR.ground());
-    for (row, pixels) in large.pixels.chunks_exact_mut(width.max(1) as usize).enumerate() {
-        let from = row as u32 / scale;
-        for (column, pixel) in pixels.iter_mut().enumerate() {
-            let column = column as u32 / scale;
-            if from < canvas.height && column < canvas.width {
-                *pixel = canvas.pixels[(from * canvas.width + column) as usize];
-            }
-        }
-    }
-    large
 }
 
 /// Draws `scene` at `now` into all of `target`, which has to be 128x64 at least. Nothing is drawn outside of it.
@@ -188,7 +164,7 @@ pub fn next_change(scene: &Scene, shape: Shape, now: Now) -> Option<Time> {
             let (lines, rows) = match shape {
                 Shape::Text => text::failed_lines(text),
                 Shape::Mono | Shape::Colour { .. } => {
-                    let (_, width, height) = shape.layout();
+                    let (width, height) = shape.size();
                     overlay::failed_lines(text, width as i32, height as i32, width < 240 || height < 180)
                 }
             };
