@@ -29,6 +29,7 @@
 //! | [`panel`] | screens (pure), displays and the thread that draws them, buttons, lamps, serial panels |
 //! | [`http`] | status, commands and preview: on loopback, and over TLS for paired computers (`pairing` is pure) |
 //! | [`state`] [`host`] [`clock`] [`sys`] | the state folder, the box's figures, what time it is, system calls |
+//! | [`network`] [`watch`] [`notify`] [`log`] | what changes on the network and at devices, the service manager, the log |
 //! | [`cli`] [`daemon`] | the command line, and the loop that owns clock, channels and edges |
 //!
 //! Imports go edges → program, control → vocabulary, never back; `tests/structure.rs` holds that.

@@ -296,7 +296,7 @@ pub enum Effect {
         /// What to do.
         job: Job,
     },
-    /// Empty the state folder, but for what makes the box the one that it is, and answer. [`Effect::Exit`] follows.
+    /// Empty the state folder, but for the box's id and the last time that it knew, and answer. [`Effect::Exit`] follows.
     Reset {
         /// The command.
         request: RequestId,

@@ -10,11 +10,11 @@ const EXPECTED_WORD: Duration = Duration::from_millis(2500);
 /// Nothing of any kind for this long while media is under way: the connection is dead. Five seconds are what a loss may
 /// take to be noticed; a path that was gone for so long is found sooner by a new connection than by TCP's next retry.
 pub const PATIENCE: Duration = Duration::from_secs(4);
+/// The same after the box was told that its network changed: the old path is probably gone.
+pub const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
 /// An ingest's host has had a ping, or what makes an Acknowledgement due, for this long, and its program, which answered or
 /// acknowledged before, says nothing: it hangs.
 pub const SILENCE: Duration = Duration::from_secs(4);
-/// The same after the box was told that its network changed: the old path is probably gone.
-pub const LITTLE_PATIENCE: Duration = Duration::from_secs(2);
 /// Positions remembered between two acknowledgements; beyond that every second one is forgotten.
 const MARKS: usize = 512;
 /// Pings remembered without an answer.

@@ -53,7 +53,7 @@ enum Break {
 /// reports about everything that happens; the last one is [`Report::Closed`].
 ///
 /// `input` is always read at once, connected or not, so that its other end can be written with `try_send` and a short
-/// channel (64 units). Dropping the future closes the connection without ending the publish; [`Order::Stop`] takes at
+/// channel. Dropping the future closes the connection without ending the publish; [`Order::Stop`] takes at
 /// most 1 s.
 pub async fn run(
     target: Target,
