@@ -6,18 +6,19 @@ mod files;
 mod pairing;
 mod panel;
 mod perform;
+mod program;
 mod rates;
+mod requests;
 mod settings;
 
 use crate::{
-    access_unit::AccessUnit,
     board::{Board, Tally},
     capture,
     clock::Dates,
-    command::{Answer, Command, Cut, Origin},
+    command::{Answer, Cut},
     control::{CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, menu::View},
     host::Host,
-    http::{self, Ask},
+    http,
     media::{
         self,
         supervisor::{Message, Said, Worker},
@@ -377,46 +378,6 @@ impl Daemon {
         }
     }
 
-    fn take_ask(&mut self, ask: Ask) {
-        match ask {
-            Ask::Command { command, origin, reply } => self.take_command(command, origin, reply),
-            Ask::Preview { reply } => match self.control.camera() {
-                Some(worker) => {
-                    self.viewers.retain(|viewer| !viewer.is_closed());
-                    self.order(worker, media::Order::Preview);
-                    self.viewers.push(reply);
-                }
-                None => drop(reply.send(None)),
-            },
-            Ask::Health { reply } => drop(reply.send(())),
-            Ask::Pair { pin, name, reply } => drop(reply.send(self.take_pin(&pin, name))),
-            Ask::Used { id } => self.note_use(&id),
-        }
-    }
-
-    fn take_command(&mut self, command: Command, origin: Origin, reply: oneshot::Sender<Answer>) {
-        self.next_request += 1;
-        let request = RequestId(self.next_request);
-        self.requests.insert(request, reply);
-        self.handle(Event::Command { request, origin, command });
-    }
-
-    fn answer(&mut self, request: RequestId, answer: Answer) {
-        self.picture_requests.retain(|waiting| *waiting != request);
-        if let Some(reply) = self.requests.remove(&request) {
-            // Who asked may have hung up; the command was carried out all the same.
-            let _ = reply.send(answer);
-        } else if request.is_of_panel() {
-            let _ = self.events.send(Event::Answered { request, answer });
-        }
-    }
-
-    /// Lets `work` find the answer to a command, beside the loop.
-    fn answer_later(&self, request: RequestId, work: impl Future<Output = Answer> + Send + 'static) {
-        let done = self.done.clone();
-        tokio::spawn(async move { drop(done.send(Done::Answer(request, work.await))) });
-    }
-
     fn shut_down(&mut self) {
         notify::stopping();
         self.handle(Event::Shutdown);
@@ -453,38 +414,6 @@ impl Daemon {
         }
         if second || self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);
-        }
-    }
-
-    fn take_unit(&mut self, worker: WorkerId, unit: AccessUnit) {
-        let (now, mut out) = (sys::now(), Vec::new());
-        let Some(timeline) = &mut self.timeline else { return };
-        timeline.push(worker, unit, now, &mut out);
-        let key_wanted = timeline.take_key_wanted();
-        self.deliver(out);
-        if key_wanted {
-            self.handle(Event::KeyframeWanted);
-        }
-        self.note_showing(now);
-    }
-
-    /// Lets the timeline send what is due.
-    fn tick_timeline(&mut self, now: Time) {
-        let mut out = Vec::new();
-        if let Some(timeline) = &mut self.timeline {
-            timeline.tick(now, &mut out);
-        }
-        self.deliver(out);
-        self.note_showing(now);
-    }
-
-    /// Tells everybody when viewers see something else.
-    fn note_showing(&mut self, now: Time) {
-        let showing = self.timeline.as_ref().and_then(|timeline| timeline.showing(now));
-        if showing != self.showing {
-            self.showing = showing;
-            // Not at once: this may be in the midst of what control wants done.
-            let _ = self.events.send(Event::Showing(showing));
         }
     }
 

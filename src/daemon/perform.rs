@@ -1,33 +1,30 @@
 //! Doing what control decided: workers, uplinks, files, answers.
 
-use super::{Daemon, Done};
+use super::Daemon;
 use crate::{
-    access_unit::{AccessUnit, Track},
-    command::{Answer, Cut, Reason},
-    control::{CardId, Effect, Event, Job, RequestId, UplinkId, WorkerId},
-    media::{Card, Failure, Order, StillPlan, cards, supervisor},
-    program::{slate::Gop, timeline::Timeline},
-    settings::{self, Source},
+    access_unit::AccessUnit,
+    command::{Answer, Reason},
+    control::{Effect, Event, RequestId, UplinkId, WorkerId},
+    media::{Order, supervisor},
+    settings::Source,
     state::versioned,
     sys,
     uplink::{MediaInfo, delivery, task},
 };
-use std::{path::Path, sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 /// A running uplink, from the loop's side.
 pub(super) struct Delivery {
-    media: mpsc::Sender<Arc<AccessUnit>>,
+    pub media: mpsc::Sender<Arc<AccessUnit>>,
     /// It did not read; it gets nothing until the next IDR, with which decoding can go on.
-    behind: bool,
+    pub behind: bool,
     orders: mpsc::Sender<task::Order>,
     task: JoinHandle<()>,
 }
 
 /// The uplink's task reads at once; if it does not for so many units, something is very wrong.
 const UNITS: usize = 512;
-/// A worker that has a picture sends it well within this.
-const PICTURE: Duration = Duration::from_secs(3);
 
 impl Daemon {
     pub(super) fn perform(&mut self, effect: Effect) {
@@ -106,54 +103,6 @@ impl Daemon {
         }
     }
 
-    /// Has a card made beside the loop; `take_card` gets it.
-    fn make_card(&mut self, id: CardId, cut: Cut, mut plan: StillPlan, keep: bool) {
-        if !keep {
-            self.cards.remove(&cut);
-        }
-        if let Card::Picture(path) = &mut plan.card {
-            let settings = self.settings.as_deref().unwrap_or(Path::new(settings::PATH));
-            *path = settings.parent().unwrap_or(Path::new("/")).join(&path);
-        }
-        let (folder, done) = (self.state.path().join("slates"), self.done.clone());
-        tokio::spawn(async move { drop(done.send(Done::Card(id, cut, cards::gop(plan, &folder).await))) });
-    }
-
-    pub(super) fn take_card(&mut self, id: CardId, cut: Cut, made: Result<Gop, Failure>) {
-        let result = match made {
-            Ok(gop) => {
-                self.made = Some((id, cut, gop));
-                Ok(())
-            }
-            Err(failure) => {
-                tracing::warn!("the card {cut:?} could not be made ({:?}): {}", failure.kind, failure.text);
-                Err(failure.kind)
-            }
-        };
-        self.handle(Event::Card { id, result });
-    }
-
-    fn use_card(&mut self, id: CardId) {
-        let Some((_, cut, gop)) = self.made.take().filter(|(made, ..)| *made == id) else { return };
-        if let Some(timeline) = &mut self.timeline {
-            timeline.set_card(cut, gop.clone());
-        }
-        self.cards.insert(cut, gop);
-    }
-
-    fn begin_program(&mut self, card: bool) {
-        let (mut timeline, now) = (Timeline::new(), sys::now());
-        for (cut, gop) in &self.cards {
-            timeline.set_card(*cut, gop.clone());
-        }
-        if card {
-            timeline.begin(now);
-        } else {
-            timeline.begin_live(now);
-        }
-        self.timeline = Some(timeline);
-    }
-
     pub(super) fn order(&mut self, id: WorkerId, order: Order) {
         if let Some(worker) = self.workers.get(&id) {
             worker.order(order);
@@ -169,23 +118,6 @@ impl Daemon {
         self.uplinks.insert(id, Delivery { media: media_sender, behind: false, orders: order_sender, task });
     }
 
-    /// Hands units to every uplink; none of them can make the loop wait.
-    pub(super) fn deliver(&mut self, units: Vec<AccessUnit>) {
-        for unit in units.into_iter().map(Arc::new) {
-            for (id, delivery) in &mut self.uplinks {
-                let begins = unit.track == Track::Video && unit.key;
-                if delivery.behind && !begins {
-                    continue;
-                }
-                let full = matches!(delivery.media.try_send(unit.clone()), Err(mpsc::error::TrySendError::Full(_)));
-                if full && !delivery.behind {
-                    tracing::error!("{id:?} does not read its input");
-                }
-                delivery.behind = full;
-            }
-        }
-    }
-
     /// Forgets what was changed on this box; the loop ends after it.
     fn reset(&mut self, request: RequestId) {
         self.files.end();
@@ -197,64 +129,5 @@ impl Daemon {
             }
         };
         self.answer(request, answer);
-    }
-
-    fn perform_job(&mut self, request: RequestId, job: Job) {
-        match job {
-            Job::Set(changes) => self.set(request, changes),
-            Job::Settings => self.answer(request, Answer::Successful { result: self.layers.describe() }),
-            Job::Preflight(source) => {
-                let (media, trust) = (self.control.media_info(), self.trust.clone());
-                let events = self.events.clone();
-                self.answer_later(request, async move {
-                    let tell = |progress| drop(events.send(Event::Preflight { request, progress }));
-                    let result = delivery::try_out(&source, &media, &trust, tell).await;
-                    let shown = result.clone().map(Box::new);
-                    let _ = events.send(Event::Preflighted { request, result: shown });
-                    match result {
-                        Ok(done) => {
-                            if let Some(known) = done.fitting(media.audio_bitrate) {
-                                let _ = events.send(Event::Measured(known));
-                            }
-                            Answer::Successful { result: delivery::preflight_document(&done) }
-                        }
-                        Err(cause) => {
-                            Answer::failed(Reason::WrongState, format!("{}. {}", cause.text(), cause.advice()))
-                        }
-                    }
-                });
-            }
-            Job::Regions(source) => {
-                let (trust, events) = (self.trust.clone(), self.events.clone());
-                self.answer_later(request, async move {
-                    match delivery::table(&source, &trust).await {
-                        Ok(table) => {
-                            let result = delivery::regions_document(&table);
-                            let service = source.service.unwrap_or_default();
-                            let _ = events.send(Event::Regions { service, table });
-                            Answer::Successful { result }
-                        }
-                        Err(text) => Answer::failed(Reason::WrongState, text),
-                    }
-                });
-            }
-            Job::Pair => {
-                let answer = self.pair();
-                self.answer(request, answer);
-            }
-            Job::Tokens => self.answer(request, self.list_tokens()),
-            Job::Revoke(id) => {
-                let answer = self.revoke(&id);
-                self.answer(request, answer);
-            }
-            Job::Preview(worker) => {
-                self.picture_requests.push(request);
-                self.order(worker, Order::Preview);
-                self.answer_later(request, async {
-                    tokio::time::sleep(PICTURE).await;
-                    Answer::failed(Reason::TimedOut, "No picture came from the input")
-                });
-            }
-        }
     }
 }

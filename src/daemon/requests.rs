@@ -1,0 +1,116 @@
+//! Commands and questions of the surfaces, and what takes an edge to answer.
+
+use super::{Daemon, Done};
+use crate::{
+    command::{Answer, Command, Origin, Reason},
+    control::{Event, Job, RequestId},
+    http::Ask,
+    media::{self, Order},
+    uplink::delivery,
+};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A worker that has a picture sends it well within this.
+const PICTURE: Duration = Duration::from_secs(3);
+
+impl Daemon {
+    pub(super) fn take_ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Command { command, origin, reply } => self.take_command(command, origin, reply),
+            Ask::Preview { reply } => match self.control.camera() {
+                Some(worker) => {
+                    self.viewers.retain(|viewer| !viewer.is_closed());
+                    self.order(worker, media::Order::Preview);
+                    self.viewers.push(reply);
+                }
+                None => drop(reply.send(None)),
+            },
+            Ask::Health { reply } => drop(reply.send(())),
+            Ask::Pair { pin, name, reply } => drop(reply.send(self.take_pin(&pin, name))),
+            Ask::Used { id } => self.note_use(&id),
+        }
+    }
+
+    pub(super) fn take_command(&mut self, command: Command, origin: Origin, reply: oneshot::Sender<Answer>) {
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        self.requests.insert(request, reply);
+        self.handle(Event::Command { request, origin, command });
+    }
+
+    pub(super) fn answer(&mut self, request: RequestId, answer: Answer) {
+        self.picture_requests.retain(|waiting| *waiting != request);
+        if let Some(reply) = self.requests.remove(&request) {
+            // Who asked may have hung up; the command was carried out all the same.
+            let _ = reply.send(answer);
+        } else if request.is_of_panel() {
+            let _ = self.events.send(Event::Answered { request, answer });
+        }
+    }
+
+    /// Lets `work` find the answer to a command, beside the loop.
+    pub(super) fn answer_later(&self, request: RequestId, work: impl Future<Output = Answer> + Send + 'static) {
+        let done = self.done.clone();
+        tokio::spawn(async move { drop(done.send(Done::Answer(request, work.await))) });
+    }
+
+    pub(super) fn perform_job(&mut self, request: RequestId, job: Job) {
+        match job {
+            Job::Set(changes) => self.set(request, changes),
+            Job::Settings => self.answer(request, Answer::Successful { result: self.layers.describe() }),
+            Job::Preflight(source) => {
+                let (media, trust) = (self.control.media_info(), self.trust.clone());
+                let events = self.events.clone();
+                self.answer_later(request, async move {
+                    let tell = |progress| drop(events.send(Event::Preflight { request, progress }));
+                    let result = delivery::try_out(&source, &media, &trust, tell).await;
+                    let shown = result.clone().map(Box::new);
+                    let _ = events.send(Event::Preflighted { request, result: shown });
+                    match result {
+                        Ok(done) => {
+                            if let Some(known) = done.fitting(media.audio_bitrate) {
+                                let _ = events.send(Event::Measured(known));
+                            }
+                            Answer::Successful { result: delivery::preflight_document(&done) }
+                        }
+                        Err(cause) => {
+                            Answer::failed(Reason::WrongState, format!("{}. {}", cause.text(), cause.advice()))
+                        }
+                    }
+                });
+            }
+            Job::Regions(source) => {
+                let (trust, events) = (self.trust.clone(), self.events.clone());
+                self.answer_later(request, async move {
+                    match delivery::table(&source, &trust).await {
+                        Ok(table) => {
+                            let result = delivery::regions_document(&table);
+                            let service = source.service.unwrap_or_default();
+                            let _ = events.send(Event::Regions { service, table });
+                            Answer::Successful { result }
+                        }
+                        Err(text) => Answer::failed(Reason::WrongState, text),
+                    }
+                });
+            }
+            Job::Pair => {
+                let answer = self.pair();
+                self.answer(request, answer);
+            }
+            Job::Tokens => self.answer(request, self.list_tokens()),
+            Job::Revoke(id) => {
+                let answer = self.revoke(&id);
+                self.answer(request, answer);
+            }
+            Job::Preview(worker) => {
+                self.picture_requests.push(request);
+                self.order(worker, Order::Preview);
+                self.answer_later(request, async {
+                    tokio::time::sleep(PICTURE).await;
+                    Answer::failed(Reason::TimedOut, "No picture came from the input")
+                });
+            }
+        }
+    }
+}
