@@ -20,6 +20,9 @@ done
 # What the sources say, for the names of cache entries.
 sources_text() { cat "${sources[@]}"; }
 
+# For mmdebstrap: a download that breaks off is begun again.
+patient=(--aptopt='Acquire::Retries "5"')
+
 sudo() { if [ "$(id -u)" = 0 ]; then "$@"; else command sudo "$@"; fi; }
 
 # cached NAME INPUTS BUILD: prints the folder NAME-<hash of INPUTS>; when there is none yet, `BUILD FOLDER` fills a
