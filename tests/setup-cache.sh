@@ -20,10 +20,18 @@ done
 # What the sources say, for the names of cache entries.
 sources_text() { cat "${sources[@]}"; }
 
-# For mmdebstrap: a download that breaks off is begun again.
-patient=(--aptopt='Acquire::Retries "5"')
-
 sudo() { if [ "$(id -u)" = 0 ]; then "$@"; else command sudo "$@"; fi; }
+
+# debian_tree FOLDER PACKAGES: unpacks Debian's arm64 packages there. A mirror that stumbles is asked again.
+debian_tree() {
+    local try
+    for try in 1 2 3; do
+        sudo rm -rf "$1"
+        sudo mmdebstrap --quiet --arch=arm64 --variant=extract --include="$2" "$suite" "$1" "${sources[@]}" && return
+        sleep $((try * 5))
+    done
+    return 1
+}
 
 # cached NAME INPUTS BUILD: prints the folder NAME-<hash of INPUTS>; when there is none yet, `BUILD FOLDER` fills a
 # temporary one that gets the name only when it is complete. A lock keeps two builds of the same thing apart.
