@@ -85,14 +85,9 @@ impl Recording {
         let (width, height) = size(file)?;
         let video = packets(file, "v")?;
         let mut seen = Vec::with_capacity(video.len());
-        decode(
-            file,
-            &["-map", "0:v:0", "-vf", "extractplanes=y,settb=1/30,setpts=N", "-fps_mode", "passthrough"],
-            width * height,
-            |luma| {
-                seen.push((counter(luma, width, height), lit(luma, width, height)));
-            },
-        )?;
+        decode(file, &LUMA, width * height, |luma| {
+            seen.push((counter(luma, width, height), lit(luma, width, height)));
+        })?;
         if seen.len() != video.len() {
             return Err(format!("{} packets gave {} pictures", video.len(), seen.len()));
         }
@@ -196,12 +191,16 @@ pub fn still(file: &Path) -> Result<Option<u32>, String> {
     Ok(seen)
 }
 
+/// Each picture's luma, numbered as they come: in the time base of a nominal rate two would seem to have one time.
+#[rustfmt::skip]
+const LUMA: [&str; 8] =
+    ["-map", "0:v:0", "-vf", "extractplanes=y,settb=1/30,setpts=N", "-fps_mode", "passthrough", "-enc_time_base", "1:30"];
+
 /// Mean difference of each picture's luma to that of the picture before it; 0 for the first.
 pub fn motion(file: &Path) -> Result<Vec<f64>, String> {
     let (width, height) = size(file)?;
     let (mut last, mut motion): (Vec<u8>, Vec<f64>) = (Vec::new(), Vec::new());
-    let options = ["-map", "0:v:0", "-vf", "extractplanes=y,settb=1/30,setpts=N", "-fps_mode", "passthrough"];
-    decode(file, &options, width * height, |luma| {
+    decode(file, &LUMA, width * height, |luma| {
         let sum: u64 = last.iter().zip(luma).map(|(one, other)| u64::from(one.abs_diff(*other))).sum();
         motion.push(sum as f64 / luma.len() as f64);
         last = luma.to_vec();

@@ -1,6 +1,6 @@
 //! A real SRT receiver, and a way to it that loses packets.
 
-use super::{Process, free_port};
+use super::{Process, free_port, now};
 use std::{
     fs::{self, File, OpenOptions},
     net::{SocketAddr, UdpSocket},
@@ -9,9 +9,10 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
+        mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -116,7 +117,8 @@ impl Listener {
     }
 }
 
-/// A way to a receiver on loopback that loses every so-manieth packet in both directions, and can be cut.
+/// A way to a receiver on loopback that loses every so-manieth packet in both directions, can be cut, and may be long and
+/// narrow.
 pub struct LossyWay {
     /// The port at its near end.
     pub port: u16,
@@ -124,7 +126,14 @@ pub struct LossyWay {
     pub lost: Arc<AtomicU32>,
     cut: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
+    /// Each way takes so many ms.
+    delay: Arc<AtomicU32>,
+    /// So many kbit/s pass each way; 0: any.
+    rate: Arc<AtomicU32>,
 }
+
+/// What does not fit into this time before a narrow way is lost.
+const BUFFER: Duration = Duration::from_millis(400);
 
 impl LossyWay {
     /// A way to `port` on which `percent` of the packets are lost, which ones by `seed`.
@@ -137,18 +146,36 @@ impl LossyWay {
             lost: Arc::default(),
             cut: Arc::default(),
             over: Arc::default(),
+            delay: Arc::default(),
+            rate: Arc::default(),
         };
         let caller: Arc<std::sync::Mutex<Option<SocketAddr>>> = Arc::default();
         for forth in [true, false] {
             let (near, far) = (near.try_clone().expect("a socket"), far.try_clone().expect("a socket"));
             let (caller, lost, cut, over) = (caller.clone(), way.lost.clone(), way.cut.clone(), way.over.clone());
+            let (delay, rate) = (way.delay.clone(), way.rate.clone());
             let mut random = fastrand::Rng::with_seed(seed + u64::from(forth));
             let from = if forth { &near } else { &far };
             from.set_read_timeout(Some(Duration::from_millis(100))).expect("a time limit");
+            let (queue, waiting) = mpsc::channel::<(Instant, Vec<u8>)>();
+            let (to_near, to_far, answer_to) = (near.try_clone().expect("a socket"), far.try_clone(), caller.clone());
+            let to_far = to_far.expect("a socket");
+            thread::spawn(move || {
+                for (due, packet) in waiting {
+                    thread::sleep(due.saturating_duration_since(now()));
+                    let caller = *answer_to.lock().expect("no panic");
+                    // Not connected, it hears that nobody listens at the far end: no end of the way.
+                    let _ = match (forth, caller) {
+                        (true, _) => to_far.send(&packet),
+                        (false, Some(caller)) => to_near.send_to(&packet, caller),
+                        (false, None) => continue,
+                    };
+                }
+            });
             thread::spawn(move || {
                 let mut packet = [0; 2048];
+                let mut free = now();
                 while !over.load(Ordering::Relaxed) {
-                    // Not connected, it hears that nobody listens at the far end: no end of the way.
                     let received = if forth {
                         near.recv_from(&mut packet).map(|(n, from)| (n, Some(from)))
                     } else {
@@ -158,16 +185,16 @@ impl LossyWay {
                     if let Some(from) = from {
                         *caller.lock().expect("no panic") = Some(from);
                     }
-                    if cut.load(Ordering::Relaxed) || random.u32(..100) < percent {
+                    free = free.max(now());
+                    let full = free.saturating_duration_since(now()) > BUFFER;
+                    if full || cut.load(Ordering::Relaxed) || random.u32(..100) < percent {
                         lost.fetch_add(1, Ordering::Relaxed);
                         continue;
                     }
-                    let caller = *caller.lock().expect("no panic");
-                    let _ = match (forth, caller) {
-                        (true, _) => far.send(&packet[..length]),
-                        (false, Some(caller)) => near.send_to(&packet[..length], caller),
-                        (false, None) => continue,
-                    };
+                    let rate = u64::from(rate.load(Ordering::Relaxed)) * 1000;
+                    free += Duration::from_nanos((length as u64 * 8_000_000_000).checked_div(rate).unwrap_or(0));
+                    let due = free + Duration::from_millis(delay.load(Ordering::Relaxed).into());
+                    let _ = queue.send((due, packet[..length].to_vec()));
                 }
             });
         }
@@ -177,6 +204,12 @@ impl LossyWay {
     /// From now on nothing gets through, or everything again but for the loss.
     pub fn cut(&self, cut: bool) {
         self.cut.store(cut, Ordering::Relaxed);
+    }
+
+    /// From now on `kbits` pass each second, and each way takes `ms`.
+    pub fn shape(&self, kbits: u32, ms: u32) {
+        self.rate.store(kbits, Ordering::Relaxed);
+        self.delay.store(ms, Ordering::Relaxed);
     }
 
     /// Where to push to.
