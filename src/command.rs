@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 pub enum Origin {
     /// `POST /api/v1/commands/<name>`.
     Http,
+    /// A message at `cmd/<name>[/<request-id>]`.
+    Mqtt,
     /// Buttons: holding one is the confirmation.
     Panel,
 }
@@ -309,6 +311,39 @@ pub enum Reason {
     TimedOut,
     /// The disk or another part of the box failed.
     Internal,
+    /// It came later than it was good for.
+    Expired,
+    /// Nobody can tell how old it is.
+    AgeUnknown,
+    /// This box only tells, and takes no commands from there.
+    Observe,
+    /// It has a secret in it, and came over a way that others can read.
+    SecretNeedsTls,
+    /// The message is no request.
+    Payload,
+    /// The box was restarted while it was being done: whether it was done is not known.
+    Interrupted,
+}
+
+impl Reason {
+    /// Its word on every surface.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::UnknownCommand => "unknown-command",
+            Self::WrongArguments => "wrong-arguments",
+            Self::ConfirmationNeeded => "confirmation-needed",
+            Self::WrongState => "wrong-state",
+            Self::NotAcknowledged => "not-acknowledged",
+            Self::TimedOut => "timed-out",
+            Self::Internal => "internal",
+            Self::Expired => "expired",
+            Self::AgeUnknown => "age-unknown",
+            Self::Observe => "observe",
+            Self::SecretNeedsTls => "secret-needs-tls",
+            Self::Payload => "payload",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 impl Answer {
@@ -381,6 +416,13 @@ mod tests {
             let (got, at, text) = failure(name, arguments.clone());
             let right = got == reason && at.as_deref() == field && text.contains(part);
             assert!(right, "{name} {arguments}: {got:?} {at:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_word_everywhere() {
+        for reason in [Reason::UnknownCommand, Reason::NotAcknowledged, Reason::SecretNeedsTls, Reason::Interrupted] {
+            assert_eq!(json!(reason), reason.code());
         }
     }
 

@@ -28,6 +28,7 @@
 //! | [`uplink`] | queue, FLV and MPEG-TS (pure), the RTMP session, SRT, choice of region, preflight |
 //! | [`panel`] | screens (pure), displays and the thread that draws them, buttons, lamps, serial panels |
 //! | [`http`] | status, commands and preview: on loopback, and over TLS for paired computers (`pairing` is pure) |
+//! | [`remote`] | MQTT: topics and messages (pure) |
 //! | [`state`] [`host`] [`clock`] [`sys`] | the state folder, the box's figures, what time it is, system calls |
 //! | [`network`] [`watch`] [`notify`] [`log`] | what changes on the network and at devices, the service manager, the log |
 //! | [`cli`] [`daemon`] | the command line, and the loop that owns clock, channels and edges |
@@ -54,6 +55,7 @@ pub mod network;
 pub mod notify;
 pub mod panel;
 pub mod program;
+pub mod remote;
 pub mod settings;
 pub mod state;
 pub mod status;

@@ -2,7 +2,7 @@
 
 use crate::units::Mode;
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// `State` with `Stats`, as HTTP gives them in one document.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,6 +14,8 @@ pub struct Status {
     pub id: String,
     /// The box's name for people.
     pub name: String,
+    /// Words to find the box by.
+    pub tags: Vec<String>,
     /// The board's name.
     pub board: String,
     /// Fieldcast's version.
@@ -62,7 +64,7 @@ impl Status {
 }
 
 /// Where the push is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Nothing is pushed, and nothing should be.
@@ -78,7 +80,7 @@ pub enum Phase {
 }
 
 /// What the operator wants; survives a power cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Intent {
     /// Push.
@@ -103,7 +105,7 @@ pub struct InputStatus {
 }
 
 /// What an input receives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SignalState {
     /// The capture device is not there.
@@ -321,6 +323,7 @@ pub(crate) mod tests {
             schema: 1,
             id: "fc-1a2b3c4d".into(),
             name: "OB van 3".into(),
+            tags: vec!["stage-left".into()],
             board: "desktop".into(),
             version: "0.1.0".into(),
             phase: Phase::OnAir,

@@ -26,6 +26,7 @@ impl Control {
             schema: 1,
             id: self.id.clone(),
             name: self.settings.name.clone(),
+            tags: self.settings.tags.clone(),
             board: self.board.name.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             phase: self.phase(now.time),

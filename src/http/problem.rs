@@ -96,12 +96,15 @@ impl IntoResponse for Answer {
             Answer::Failed { reason, text, field } => {
                 let status = match reason {
                     Reason::UnknownCommand => StatusCode::NOT_FOUND,
-                    Reason::WrongArguments => StatusCode::UNPROCESSABLE_ENTITY,
-                    Reason::ConfirmationNeeded | Reason::WrongState => StatusCode::CONFLICT,
+                    Reason::WrongArguments | Reason::Payload => StatusCode::UNPROCESSABLE_ENTITY,
+                    Reason::ConfirmationNeeded | Reason::WrongState | Reason::Expired | Reason::AgeUnknown => {
+                        StatusCode::CONFLICT
+                    }
+                    Reason::Observe | Reason::SecretNeedsTls => StatusCode::FORBIDDEN,
                     // The ingest is the server behind this one.
                     Reason::NotAcknowledged => StatusCode::BAD_GATEWAY,
                     Reason::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-                    Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+                    Reason::Internal | Reason::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
                 };
                 Problem { status, detail: text, reason: Some(reason), field, retry_after: None }.into_response()
             }
