@@ -1,6 +1,6 @@
 //! What is sensible: bounds, and values that have to fit each other and the board.
 
-use super::{BackupReturn, OnSignalLoss, OutputMode, Settings, Source, WebServer, document::Flaw, login};
+use super::{BackupReturn, OnSignalLoss, OutputMode, Settings, Source, WebServer, document::Flaw, login, mqtt};
 use crate::{
     board::Board,
     units::{BitRate, Mode, Span},
@@ -36,6 +36,7 @@ pub(super) fn cross(settings: &Settings, board: Option<&Board>) -> Vec<Flaw> {
     } else if listen.port() == 0 && !listen.ip().is_loopback() {
         flaws.push(Flaw::new("http.listen", "beyond loopback a port is needed, such as 8443: people type it"));
     }
+    mqtt::check(&settings.mqtt, &mut flaws);
     if settings.clock.http.len() > 8 {
         flaws.push(Flaw::new("clock.http", "at most 8 web servers"));
     }

@@ -10,6 +10,7 @@ mod document;
 mod effect;
 mod layers;
 mod login;
+mod mqtt;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,8 @@ pub(crate) use document::nearest;
 pub use document::{Problem, Problems};
 pub use effect::{TakesEffect, effects, takes_effect};
 pub use layers::{Changes, Layer, Layers, OVERRIDES, Overrides, parse_overrides};
-pub use secret::{Secret, StreamKey};
+pub use mqtt::{BrokerUrl, Mqtt, MqttMode, Way};
+pub use secret::{Secret, StreamKey, is_secret};
 
 use crate::units::{BitRate, Gain, Mode, Shift, Span};
 use serde::{Deserialize, Serialize};
@@ -51,6 +53,8 @@ pub struct Settings {
     pub slate: Slate,
     /// The HTTP surface.
     pub http: Http,
+    /// Remote control.
+    pub mqtt: Mqtt,
     /// How the time is learnt.
     pub clock: Clock,
     /// The front panel.
@@ -69,6 +73,7 @@ impl Default for Settings {
             push: Push::default(),
             slate: Slate::default(),
             http: Http::default(),
+            mqtt: Mqtt::default(),
             clock: Clock::default(),
             panel: Panel::default(),
         }

@@ -65,6 +65,12 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// Whether the setting `key` (`source.Main.key`) holds a secret: it must not be read on the way.
+pub fn is_secret(key: &str) -> bool {
+    let field = key.rsplit('.').next().unwrap_or(key);
+    matches!(field, "key" | "passphrase" | "stream-id" | "password") && key.contains('.')
+}
+
 /// Most bytes that a stream key may have; the longest seen (Facebook's, with its query) have about 200.
 pub(super) const KEY_LIMIT: usize = 1024;
 
@@ -131,7 +137,12 @@ impl Source {
 }
 
 /// Reads a secret from the file at `path`; `what` it is, for people.
-fn read(what: &str, path: &Path, private: bool, wrong: fn(&str) -> Option<&'static str>) -> Result<StreamKey, String> {
+pub(super) fn read(
+    what: &str,
+    path: &Path,
+    private: bool,
+    wrong: fn(&str) -> Option<&'static str>,
+) -> Result<StreamKey, String> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| format!("the {what} {shown} cannot be read: {error}");
     // Asked before it is opened: opening a FIFO would wait for a writer.

@@ -85,6 +85,11 @@ impl Trust {
         self.clock.learnt.store(zero.unwrap_or(0), Ordering::Relaxed);
     }
 
+    /// The clock by which certificates are judged, for those who have authorities of their own.
+    pub fn clock(&self) -> Arc<dyn TimeProvider> {
+        self.clock.clone()
+    }
+
     /// The earliest time that it can be: when this program was built, or the last that was saved.
     pub fn floor(&self) -> Duration {
         self.clock.floor
