@@ -1,8 +1,10 @@
 //! What can be asked of the box: the same names and arguments on every surface. Each command gets exactly one answer.
 
 use crate::settings::{Changes, nearest};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::{ops::RangeInclusive, time::Duration};
 
 /// Who asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +77,22 @@ pub enum Command {
         /// Needed while pushing.
         confirm: bool,
     },
+    /// Restart the whole box; the intent stays.
+    Reboot {
+        /// Needed while pushing.
+        confirm: bool,
+    },
+    /// The last lines of the log.
+    Logs {
+        /// How many, 1 to 1000.
+        lines: usize,
+        /// Not those before.
+        since: Option<Timestamp>,
+        /// Over MQTT: send new lines for so long, up to 10 min.
+        follow: Option<Duration>,
+    },
+    /// All that is known about the box, secrets masked, for who looks for an error.
+    Diagnostics,
     /// Forget what was changed on this box, and restart. Not while pushing.
     FactoryReset {
         /// Always needed.
@@ -106,7 +124,7 @@ pub enum Cut {
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 17] = [
+    pub const NAMES: [&str; 20] = [
         "start",
         "stop",
         "set",
@@ -120,6 +138,9 @@ impl Command {
         "identify",
         "lock-panel",
         "restart",
+        "reboot",
+        "logs",
+        "diagnostics",
         "factory-reset",
         "pair",
         "tokens",
@@ -142,6 +163,9 @@ impl Command {
             Self::Identify => "identify",
             Self::LockPanel { .. } => "lock-panel",
             Self::Restart { .. } => "restart",
+            Self::Reboot { .. } => "reboot",
+            Self::Logs { .. } => "logs",
+            Self::Diagnostics => "diagnostics",
             Self::FactoryReset { .. } => "factory-reset",
             Self::Pair => "pair",
             Self::Tokens => "tokens",
@@ -179,6 +203,14 @@ impl Command {
                 Self::LockPanel { locked: locked.ok_or_else(|| Answer::wrong("locked", "is missing"))? }
             }
             "restart" => Self::Restart { confirm: confirmed()? },
+            "reboot" => Self::Reboot { confirm: confirmed()? },
+            "logs" => {
+                let given = with(&["lines", "since", "follow"])?;
+                let follow = given.number("follow", 1..=600_000)?.map(Duration::from_millis);
+                let lines = given.number("lines", 1..=1000)?.map_or(100, |lines| lines as usize);
+                Self::Logs { lines, since: given.time("since")?, follow }
+            }
+            "diagnostics" => with(&[]).map(|_| Self::Diagnostics)?,
             "factory-reset" => Self::FactoryReset { confirm: confirmed()? },
             "pair" => with(&[]).map(|_| Self::Pair)?,
             "tokens" => with(&[]).map(|_| Self::Tokens)?,
@@ -249,6 +281,22 @@ impl Arguments {
     fn flag(&self, name: &str) -> Result<Option<bool>, Answer> {
         let flag = |value: &Value| value.as_bool().ok_or_else(|| Answer::wrong(name, "expected true or false"));
         self.given(name).map(flag).transpose()
+    }
+
+    fn number(&self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Answer> {
+        let number = |value: &Value| {
+            let number = value.as_u64().filter(|number| range.contains(number));
+            number.ok_or_else(|| Answer::wrong(name, format!("expected {} to {}", range.start(), range.end())))
+        };
+        self.given(name).map(number).transpose()
+    }
+
+    fn time(&self, name: &str) -> Result<Option<Timestamp>, Answer> {
+        let time = |value: &Value| {
+            let time = value.as_str().and_then(|time| time.parse().ok());
+            time.ok_or_else(|| Answer::wrong(name, "expected a time such as \"2026-11-23T18:00:00Z\""))
+        };
+        self.given(name).map(time).transpose()
     }
 
     fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Answer> {
@@ -364,102 +412,4 @@ impl Answer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn failure(name: &str, arguments: Value) -> (Reason, Option<String>, String) {
-        match Command::parse(name, &arguments) {
-            Err(Answer::Failed { reason, field, text }) => (reason, field, text),
-            other => panic!("{name} {arguments}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn commands_are_read() {
-        let parsed = |name, arguments| Command::parse(name, &arguments).expect("a command");
-        assert_eq!(parsed("start", Value::Null), Command::Start { sources: None });
-        assert_eq!(parsed("start", json!({"sources": ["A"]})), Command::Start { sources: Some(vec!["A".into()]) });
-        assert_eq!(parsed("stop", json!({"confirm": true})), Command::Stop { confirm: true });
-        assert_eq!(parsed("stop", json!({"confirm": null})), Command::Stop { confirm: false });
-        assert_eq!(
-            parsed("source", json!({"name": "A", "region": "eu"})),
-            Command::Source { name: "A".into(), region: Some("eu".into()) }
-        );
-        assert_eq!(parsed("show", json!({"what": "live"})), Command::Show { what: Cut::Live, mute: None });
-        assert_eq!(parsed("regions", json!({"source": "A"})), Command::Regions { source: "A".into() });
-        assert_eq!(parsed("lock-panel", json!({"locked": false})), Command::LockPanel { locked: false });
-        assert_eq!(parsed("restart", Value::Null), Command::Restart { confirm: false });
-        assert_eq!(parsed("factory-reset", json!({"confirm": true})), Command::FactoryReset { confirm: true });
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (name, arguments, reason, field, part) in [
-            ("strat", json!({}), Reason::UnknownCommand, None, "did you mean \"start\""),
-            ("frobnicate", json!({}), Reason::UnknownCommand, None, "there are start, stop"),
-            ("stop", json!({"confrim": true}), Reason::WrongArguments, Some("confrim"), "did you mean \"confirm\""),
-            ("preview", json!({"a": 1}), Reason::WrongArguments, Some("a"), "takes no arguments"),
-            ("input", json!({}), Reason::WrongArguments, Some("device"), "is missing"),
-            ("input", json!({"device": 3}), Reason::WrongArguments, Some("device"), "expected a text"),
-            ("input", json!({"device": "a\nb"}), Reason::WrongArguments, Some("device"), "one line"),
-            ("start", json!({"sources": "A"}), Reason::WrongArguments, Some("sources"), "expected a list"),
-            ("start", json!({"sources": []}), Reason::WrongArguments, Some("sources"), "expected a list"),
-            ("stop", json!({"confirm": "yes"}), Reason::WrongArguments, Some("confirm"), "true or false"),
-            ("stop", json!([true]), Reason::WrongArguments, None, "as an object"),
-            ("show", json!({"what": "cat"}), Reason::WrongArguments, Some("what"), "live"),
-            ("lock-panel", json!({}), Reason::WrongArguments, Some("locked"), "is missing"),
-            ("identify", json!({"confirm": true}), Reason::WrongArguments, Some("confirm"), "takes no arguments"),
-            ("restart", json!({"confirm": 1}), Reason::WrongArguments, Some("confirm"), "true or false"),
-        ] {
-            let (got, at, text) = failure(name, arguments.clone());
-            let right = got == reason && at.as_deref() == field && text.contains(part);
-            assert!(right, "{name} {arguments}: {got:?} {at:?} {text:?}");
-        }
-    }
-
-    #[test]
-    fn a_reason_is_one_word_everywhere() {
-        for reason in [Reason::UnknownCommand, Reason::NotAcknowledged, Reason::SecretNeedsTls, Reason::Interrupted] {
-            assert_eq!(json!(reason), reason.code());
-        }
-    }
-
-    #[test]
-    fn a_key_in_a_set_is_not_printed() {
-        let command = Command::parse("set", &json!({"source.Main.key": "live_123"})).expect("a command");
-        assert_eq!(format!("{command:?}"), "Set([\"source.Main.key\"])");
-    }
-
-    fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            ".{0,8}".prop_map(Value::from),
-        ];
-        let word = prop::sample::select(vec![
-            "sources", "confirm", "device", "name", "region", "what", "mute", "source", "locked", "id", "x",
-        ]);
-        leaf.prop_recursive(3, 20, 4, move |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::vec((word.clone(), inner), 0..4)
-                    .prop_map(|fields| fields.into_iter().map(|(key, value)| (key.to_string(), value)).collect()),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn any_json_is_a_command_or_one_answer(name in prop_oneof![prop::sample::select(Command::NAMES.to_vec()).prop_map(String::from), ".{0,9}"], arguments in any_json()) {
-            match Command::parse(&name, &arguments) {
-                Ok(command) => prop_assert_eq!(command.name(), name),
-                Err(Answer::Failed { reason: Reason::UnknownCommand, .. }) => prop_assert!(!Command::NAMES.contains(&name.as_str())),
-                Err(Answer::Failed { text, .. }) => prop_assert!(!text.is_empty()),
-                Err(other) => prop_assert!(false, "{:?}", other),
-            }
-        }
-    }
-}
+mod tests;

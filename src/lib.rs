@@ -16,7 +16,7 @@
 //!                                        own queue, own reconnect, own figures; none can stall another
 //!
 //!  edges ── Event ──▶ Control ── Vec<Effect> ──▶ daemon performs them
-//!                        └─ Status ──▶ HTTP, systemd, panel      View, Tally ──▶ panel: display, lamps
+//!                        └─ Status ──▶ HTTP, MQTT, systemd, panel      View, Tally ──▶ panel: display, lamps
 //! ```
 //!
 //! | where | what |
@@ -28,7 +28,7 @@
 //! | [`uplink`] | queue, FLV and MPEG-TS (pure), the RTMP session, SRT, choice of region, preflight |
 //! | [`panel`] | screens (pure), displays and the thread that draws them, buttons, lamps, serial panels |
 //! | [`http`] | status, commands and preview: on loopback, and over TLS for paired computers (`pairing` is pure) |
-//! | [`remote`] | MQTT: topics and messages (pure) |
+//! | [`remote`] | MQTT: messages, journal, spool and session (pure), one connection, the task that holds it |
 //! | [`state`] [`host`] [`clock`] [`sys`] | the state folder, the box's figures, what time it is, system calls |
 //! | [`network`] [`watch`] [`notify`] [`log`] | what changes on the network and at devices, the service manager, the log |
 //! | [`cli`] [`daemon`] | the command line, and the loop that owns clock, channels and edges |

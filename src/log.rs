@@ -1,4 +1,8 @@
-//! The log: to standard error, for people, for journald or as JSON.
+//! The log: to standard error, for people, for journald or as JSON; its last lines are kept for who asks from afar.
+
+mod recent;
+
+pub use recent::{follow, last};
 
 use rustix::fs::fstat;
 use std::{fmt, io};
@@ -6,7 +10,9 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    layer::SubscriberExt as _,
     registry::LookupSpan,
+    util::SubscriberInitExt as _,
 };
 
 /// Environment variable with the filter, such as `info` or `fieldcast::uplink=debug`.
@@ -20,11 +26,11 @@ pub fn start(json: bool) {
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
     if json {
-        builder.json().flatten_event(true).init();
+        builder.json().flatten_event(true).finish().with(recent::Recent).init();
     } else if to_journal(std::env::var("JOURNAL_STREAM").ok().as_deref(), io::stderr()) {
-        builder.event_format(Journal).init();
+        builder.event_format(Journal).finish().with(recent::Recent).init();
     } else {
-        builder.init();
+        builder.finish().with(recent::Recent).init();
     }
     if let Some(error) = wrong {
         tracing::warn!("{FILTER}={wanted:?} is not a filter ({error}); using \"info\"");

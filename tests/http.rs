@@ -27,6 +27,7 @@ fn off_air() -> Status {
         schema: 1,
         id: "fc-00000001".into(),
         name: "OB van 3".into(),
+        tags: Vec::new(),
         board: "desktop".into(),
         version: "0.1.0".into(),
         phase: Phase::OffAir,
@@ -96,7 +97,7 @@ async fn answer(ask: Ask, pictures: &AtomicUsize) {
             };
             let _ = reply.send(picture);
         }
-        Ask::Command { command, origin, reply } => {
+        Ask::Command { command, origin, reply, .. } => {
             assert_eq!(origin, Origin::Http);
             let answer = match command {
                 Command::Stop { confirm: false } => Answer::failed(Reason::ConfirmationNeeded, "This ends the push"),

@@ -45,6 +45,7 @@ fn ready() -> Status {
         schema: 1,
         id: "fc-1a2b3c4d".into(),
         name: "OB van 3".into(),
+        tags: Vec::new(),
         board: "raspberry-pi-4".into(),
         version: "0.1.0".into(),
         phase: Phase::OffAir,

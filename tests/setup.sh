@@ -14,7 +14,8 @@ oldest_rust=1.92
 build="gcc libc6-dev pkg-config libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
     libsrt-gnutls-dev"
 demo="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
-    gstreamer1.0-alsa gstreamer1.0-libav gstreamer1.0-tools nginx libnginx-mod-rtmp ffmpeg openssl curl"
+    gstreamer1.0-alsa gstreamer1.0-libav gstreamer1.0-tools nginx libnginx-mod-rtmp ffmpeg openssl curl
+    mosquitto mosquitto-clients"
 lint=""
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap"
 # The TLS front of an ingest, networks of our own, the listener that reads HEVC, and the one that takes SRT.

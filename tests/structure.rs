@@ -62,7 +62,8 @@ fn maps_that_decisions_walk_are_ordered() {
 
 #[test]
 fn only_the_command_line_knows_the_daemon() {
-    let edges = ["src/capture", "src/media", "src/uplink", "src/panel", "src/http", "src/control", "src/program"];
+    let edges =
+        ["src/capture", "src/media", "src/uplink", "src/panel", "src/http", "src/remote", "src/control", "src/program"];
     complain("an edge knows the daemon", &mentions(&edges, &["crate::daemon", "daemon::"]));
 }
 

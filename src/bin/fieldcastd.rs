@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Verb::Probe { json } => look::probe(json).map(String::into_bytes),
         Verb::Preflight { place, source } => look::preflight(&place, source.as_deref()).map(String::into_bytes),
         Verb::Regions { place, source } => look::regions(&place, source.as_deref()).map(String::into_bytes),
+        Verb::Ended => cli::ended().map(String::into_bytes),
         Verb::Pair(place) => cli::pair(&place).map(String::into_bytes),
         Verb::Tokens(place) => cli::tokens(&place).map(String::into_bytes),
         Verb::Revoke { place, id } => cli::revoke(&place, &id).map(String::into_bytes),

@@ -1,12 +1,14 @@
 //! The command line: what can be typed, what needs no daemon, and what asks the running one.
 
 mod check;
+mod ended;
 pub mod look;
 mod pair;
 mod plan;
 mod prepare;
 
 pub use check::check;
+pub use ended::ended;
 pub use pair::{pair, revoke, tokens};
 pub use plan::plan;
 pub use prepare::run;
@@ -23,6 +25,8 @@ pub const WRONG: u8 = 2;
 pub const MISMATCH: u8 = 3;
 /// Something inside failed; systemd starts the daemon again.
 pub const INTERNAL: u8 = 70;
+/// The daemon has ended so that the whole box is restarted, which its systemd unit does.
+pub const REBOOT: u8 = 80;
 
 /// Why a subcommand ended without doing what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +57,7 @@ Exit codes:
   2   bad arguments, board or settings: the text says which and what was expected
   3   no board matches this hardware: name one with --board
   70  something inside failed
+  80  `reboot` was asked for: the systemd unit restarts the box
 
 Files:
   /etc/fieldcast/settings.toml              the operator's; never written by the daemon
@@ -140,6 +145,9 @@ pub enum Verb {
     /// an address that others reach.
     #[command(verbatim_doc_comment)]
     Pair(Place),
+    /// Restart the box if the daemon has ended for that: what its systemd unit runs after it
+    #[command(hide = true)]
+    Ended,
     /// List the paired computers
     Tokens(Place),
     /// Let a paired computer not use the box any more

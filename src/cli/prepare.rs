@@ -1,10 +1,10 @@
 //! What every subcommand stands on: the board, the settings, and for the daemon its state.
 
-use super::{INTERNAL, MISMATCH, Place, Refusal, WRONG};
+use super::{INTERNAL, MISMATCH, Place, REBOOT, Refusal, WRONG};
 use crate::{
     board::{Board, BoardError, find},
     control::Event,
-    daemon::{self, Start},
+    daemon::{self, Ended, Start},
     host,
     panel::{front::Front, screen::Scene},
     settings::{Layers, Overrides},
@@ -85,7 +85,7 @@ pub fn run(place: &Place) -> Result<Vec<u8>, Refusal> {
     });
     if let Some(front) = front {
         match &ended {
-            Ok(()) => front.end(Scene::Stopped),
+            Ok(_) => front.end(Scene::Stopped),
             // It stays on the glass: nothing is started again after the other codes.
             Err(Refusal { code, text }) => {
                 front.end(Scene::Failed(text.clone()));
@@ -95,7 +95,10 @@ pub fn run(place: &Place) -> Result<Vec<u8>, Refusal> {
             }
         }
     }
-    ended.map(|()| Vec::new())
+    match ended? {
+        Ended::Stopped => Ok(Vec::new()),
+        Ended::Reboot => Err(Refusal { code: REBOOT, text: "the box is to be restarted".into() }),
+    }
 }
 
 /// Runs `work` on this thread: workers die with the thread that started them.

@@ -112,16 +112,16 @@ impl Control {
                 Ok(vec![Effect::Answer { request, answer: Answer::done() }])
             }
             Command::Restart { confirm } => {
-                if self.pushing() && !confirm && origin != Origin::Panel {
-                    let what = match self.settings.push.at_power_on {
-                        PowerOn::Never => "This ends the push",
-                        PowerOn::Resume | PowerOn::Always => "This interrupts the push for some seconds",
-                    };
-                    return Err(not_confirmed(what));
-                }
+                self.may_restart(confirm, origin, "This interrupts the push for some seconds")?;
                 (self.shutdown, self.restart) = (Some(now), Some(Restart::Plain));
                 Ok(vec![Effect::Answer { request, answer: Answer::done() }])
             }
+            Command::Reboot { confirm } => {
+                self.may_restart(confirm, origin, "This interrupts the push for a minute")?;
+                perform(Job::Reboot)
+            }
+            Command::Logs { lines, since, .. } => perform(Job::Logs { lines, since }),
+            Command::Diagnostics => perform(Job::Diagnostics),
             Command::FactoryReset { confirm } => {
                 if self.pushing() {
                     return Err(Answer::failed(Reason::WrongState, "Stop the push first"));
@@ -137,6 +137,16 @@ impl Control {
             Command::Tokens => perform(Job::Tokens),
             Command::Revoke { id } => perform(Job::Revoke(id)),
         }
+    }
+
+    fn may_restart(&self, confirm: bool, origin: Origin, interrupts: &str) -> Result<(), Answer> {
+        if !self.pushing() || confirm || origin == Origin::Panel {
+            return Ok(());
+        }
+        Err(not_confirmed(match self.settings.push.at_power_on {
+            PowerOn::Never => "This ends the push",
+            PowerOn::Resume | PowerOn::Always => interrupts,
+        }))
     }
 
     fn start(&mut self, request: RequestId, sources: Option<Vec<String>>, now: Time) -> Result<Vec<Effect>, Answer> {

@@ -318,6 +318,17 @@ pub enum Job {
     Regions(Box<Source>),
     /// Take one picture of the input from this worker.
     Preview(WorkerId),
+    /// Look up the last lines of the log.
+    Logs {
+        /// How many.
+        lines: usize,
+        /// Not those before.
+        since: Option<Timestamp>,
+    },
+    /// Gather all that is known about the box.
+    Diagnostics,
+    /// End as at [`Event::Shutdown`], and let the whole box be restarted.
+    Reboot,
     /// Let a new PIN hold, and show it.
     Pair,
     /// List the paired computers.

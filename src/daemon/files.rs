@@ -25,12 +25,24 @@ const LAST: Duration = Duration::from_secs(2);
 /// A file that is written to see whether the disk takes anything.
 const PROBE: &str = ".probe";
 
+/// What came of writing something once.
+pub(super) type Written = io::Result<()>;
+
+/// What waits for a file to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Once {
+    /// The first of the changes of settings.
+    Set,
+    /// Requests up to this mark.
+    Journal(u64),
+}
+
 /// What is to be written.
 struct Wish {
     name: &'static str,
     bytes: Vec<u8>,
-    /// Once: what came of it is told, and it is not tried again.
-    once: bool,
+    /// What came of it is told to who waits, and it is not tried again.
+    once: Option<Once>,
 }
 
 /// The thread that writes.
@@ -56,7 +68,7 @@ impl Files {
             write(&queue, replace, |told| {
                 drop(done.send(match told {
                     Told::Fault(fault) => Done::Saved(fault),
-                    Told::Once(result) => Done::Set(result),
+                    Told::Once(once, result) => Done::Written(once, result),
                 }));
             });
             drop(end);
@@ -70,14 +82,14 @@ impl Files {
     /// Puts `bytes` in the place of the state file `name`, soon.
     pub(super) fn keep(&self, name: &'static str, bytes: io::Result<Vec<u8>>) {
         match bytes {
-            Ok(bytes) => self.wish(Wish { name, bytes, once: false }),
+            Ok(bytes) => self.wish(Wish { name, bytes, once: None }),
             Err(error) => tracing::error!(name, %error, "a state file cannot be put into words"),
         }
     }
 
-    /// Puts `bytes` in the place of the state file `name` if the disk takes them now: [`Done::Set`] tells.
-    pub(super) fn keep_now(&self, name: &'static str, bytes: Vec<u8>) {
-        self.wish(Wish { name, bytes, once: true });
+    /// Puts `bytes` in the place of the state file `name` if the disk takes them now: [`Done::Written`] tells.
+    pub(super) fn keep_now(&self, name: &'static str, bytes: Vec<u8>, once: Once) {
+        self.wish(Wish { name, bytes, once: Some(once) });
     }
 
     fn wish(&self, wish: Wish) {
@@ -109,7 +121,7 @@ enum Told {
     /// State files cannot be written, or can again.
     Fault(Option<Fault>),
     /// What was to be written once is, or is not.
-    Once(io::Result<()>),
+    Once(Once, Written),
 }
 
 /// Writes what comes through `queue` until nobody can send any more, and tells when that fails or works again.
@@ -124,10 +136,13 @@ fn write(queue: &Receiver<Wish>, mut replace: impl FnMut(&str, &[u8]) -> io::Res
         let last = matches!(next, Err(RecvTimeoutError::Disconnected));
         // Only the newest of each file counts.
         for Wish { name, bytes, once } in next.into_iter().chain(queue.try_iter()) {
-            if once {
-                tell(Told::Once(replace(name, &bytes)));
-            } else {
-                unsaved.insert(name, bytes);
+            match once {
+                Some(once) => {
+                    // What waits is older.
+                    unsaved.remove(name);
+                    tell(Told::Once(once, replace(name, &bytes)));
+                }
+                None => drop(unsaved.insert(name, bytes)),
             }
         }
         let mut failed = None;
@@ -173,7 +188,7 @@ mod tests {
     }
 
     fn keep(name: &'static str, bytes: &[u8]) -> Wish {
-        Wish { name, bytes: bytes.to_vec(), once: false }
+        Wish { name, bytes: bytes.to_vec(), once: None }
     }
 
     #[test]
@@ -192,13 +207,13 @@ mod tests {
         let tell = move |told| {
             other.lock().expect("a disk").told.push(match told {
                 Told::Fault(fault) => fault.map(|fault| fault.code.to_owned()),
-                Told::Once(result) => result.err().map(|_| "once".to_owned()),
+                Told::Once(_, result) => result.err().map(|_| "once".to_owned()),
             });
         };
         let writer = thread::spawn(move || write(&queue, replace, tell));
         sender.send(keep("intent.json", b"old")).expect("sent");
         drop(wait(&disk, |disk| disk.told.len() == 1));
-        sender.send(Wish { once: true, ..keep("overrides.toml", b"x") }).expect("sent");
+        sender.send(Wish { once: Some(Once::Set), ..keep("overrides.toml", b"x") }).expect("sent");
         assert_eq!(wait(&disk, |disk| disk.told.len() == 2).told[1].as_deref(), Some("once"));
         sender.send(keep("intent.json", b"new")).expect("sent");
         disk.lock().expect("a disk").full = false;

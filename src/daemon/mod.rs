@@ -8,6 +8,7 @@ mod panel;
 mod perform;
 mod program;
 mod rates;
+mod remote;
 mod requests;
 mod settings;
 
@@ -77,6 +78,15 @@ pub struct Start {
     pub events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
 }
 
+/// How the daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// As it was asked to.
+    Stopped,
+    /// So that the whole box is restarted.
+    Reboot,
+}
+
 /// Figures are taken and shown this often.
 const SECOND: Duration = Duration::from_secs(1);
 /// Who asked for a restart has its answer well within this.
@@ -86,7 +96,7 @@ const LAST_WORD: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When the HTTP address cannot be listened on, or the system gives no signals.
-pub async fn run(mut start: Start) -> anyhow::Result<()> {
+pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
     let (access, https) = Access::open(&mut start);
     let listen = start.layers.settings().http.listen;
     let address = if https.is_some() { listen } else { loopback(listen) };
@@ -104,6 +114,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
     let (done, mut done_queue) = mpsc::unbounded_channel();
     let (mut daemon, shown, mut event_queue) = Daemon::new(start, access, messages, done).context("state")?;
     let events = daemon.events.clone();
+    let mut wish_queue = daemon.begin_remote(asks.clone(), shown.status.clone());
     let interface = http::Interface { status: shown.status, tokens: daemon.access.tokens(), asks };
     let router = http::router(interface, https.as_ref());
     for listener in listeners {
@@ -133,9 +144,11 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
             Some(done) = done_queue.recv() => match done {
                 Done::Answer(request, answer) => daemon.answer(request, answer),
                 Done::Card(id, cut, made) => daemon.take_card(id, cut, made),
-                Done::Set(saved) => daemon.take_set(saved),
+                Done::Written(files::Once::Set, saved) => daemon.take_set(saved),
+                Done::Written(files::Once::Journal(mark), written) => daemon.note_journal(mark, &written),
                 Done::Saved(fault) => daemon.note_saved(fault),
             },
+            Some(wish) = wish_queue.recv(), if daemon.remote.is_some() => daemon.take_wish(wish),
             _ = terminate.recv() => daemon.shut_down(),
             _ = interrupt.recv() => daemon.shut_down(),
             _ = hang_up.recv() => daemon.reload(),
@@ -145,7 +158,8 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
     if daemon.control.restarting() {
         tokio::time::sleep(LAST_WORD).await;
     }
-    Ok(())
+    daemon.end_remote(wish_queue).await;
+    Ok(if daemon.reboot { Ended::Reboot } else { Ended::Stopped })
 }
 
 /// The address on loopback with the port of `listen`.
@@ -162,8 +176,8 @@ enum Done {
     Answer(RequestId, Answer),
     /// A card.
     Card(CardId, Cut, Result<Gop, media::Failure>),
-    /// The changes that were to be made first are on the disk, or are not.
-    Set(io::Result<()>),
+    /// What was to be written once is on the disk, or is not.
+    Written(files::Once, files::Written),
     /// State files cannot be written, or can again.
     Saved(Option<Fault>),
 }
@@ -184,6 +198,10 @@ struct Daemon {
     /// Changes of settings, of which the first is being saved.
     sets: VecDeque<(RequestId, Changes)>,
     access: Access,
+    /// None: the settings name no broker.
+    remote: Option<remote::Remote>,
+    /// The whole box is to be restarted.
+    reboot: bool,
     floor: ClockFloor,
     trust: Arc<Trust>,
     dates: Dates,
@@ -213,7 +231,7 @@ struct Daemon {
     workers: BTreeMap<WorkerId, Worker>,
     uplinks: BTreeMap<UplinkId, Delivery>,
     /// Who waits for an answer.
-    requests: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    requests: BTreeMap<RequestId, requests::Waiting>,
     /// Commands that wait for a picture.
     picture_requests: Vec<RequestId>,
     /// Viewers that wait for a picture.
@@ -263,6 +281,8 @@ impl Daemon {
             state,
             files,
             access,
+            remote: None,
+            reboot: false,
             sets: VecDeque::new(),
             floor,
             trust,
@@ -450,7 +470,8 @@ impl Daemon {
         }
         let status = Arc::new(status);
         self.show(&status, now);
-        self.status.send_replace(status);
+        let before = self.status.send_replace(status.clone());
+        self.tell_happened(&before, &status, now);
         let tally = self.control.tally(now.time);
         self.tally.send_if_modified(|shown| std::mem::replace(shown, tally) != tally);
     }

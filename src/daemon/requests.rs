@@ -6,18 +6,29 @@ use crate::{
     control::{Event, Job, RequestId},
     http::Ask,
     media::{self, Order},
-    uplink::delivery,
+    remote::message::Progress,
+    uplink::{delivery, preflight},
 };
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// A worker that has a picture sends it well within this.
 const PICTURE: Duration = Duration::from_secs(3);
 
+/// Who waits for an answer.
+pub(super) struct Waiting {
+    /// For the answer.
+    pub reply: oneshot::Sender<Answer>,
+    /// For how far it is, where that is wanted.
+    pub progress: Option<mpsc::UnboundedSender<Progress>>,
+}
+
 impl Daemon {
     pub(super) fn take_ask(&mut self, ask: Ask) {
         match ask {
-            Ask::Command { command, origin, reply } => self.take_command(command, origin, reply),
+            Ask::Command { command, origin, reply, progress } => {
+                self.take_command(command, origin, Waiting { reply, progress });
+            }
             Ask::Preview { reply } => match self.control.camera() {
                 Some(worker) => {
                     self.viewers.retain(|viewer| !viewer.is_closed());
@@ -32,16 +43,16 @@ impl Daemon {
         }
     }
 
-    pub(super) fn take_command(&mut self, command: Command, origin: Origin, reply: oneshot::Sender<Answer>) {
+    pub(super) fn take_command(&mut self, command: Command, origin: Origin, waiting: Waiting) {
         self.next_request += 1;
         let request = RequestId(self.next_request);
-        self.requests.insert(request, reply);
+        self.requests.insert(request, waiting);
         self.handle(Event::Command { request, origin, command });
     }
 
     pub(super) fn answer(&mut self, request: RequestId, answer: Answer) {
         self.picture_requests.retain(|waiting| *waiting != request);
-        if let Some(reply) = self.requests.remove(&request) {
+        if let Some(Waiting { reply, .. }) = self.requests.remove(&request) {
             // Who asked may have hung up; the command was carried out all the same.
             let _ = reply.send(answer);
         } else if request.is_of_panel() {
@@ -62,8 +73,14 @@ impl Daemon {
             Job::Preflight(source) => {
                 let (media, trust) = (self.control.media_info(), self.trust.clone());
                 let events = self.events.clone();
+                let told = self.requests.get(&request).and_then(|waiting| waiting.progress.clone());
                 self.answer_later(request, async move {
-                    let tell = |progress| drop(events.send(Event::Preflight { request, progress }));
+                    let tell = |progress| {
+                        if let (Some(told), preflight::Progress::Begun(step)) = (&told, &progress) {
+                            let _ = told.send(Progress { step: step.text().into(), done: None, of: None });
+                        }
+                        let _ = events.send(Event::Preflight { request, progress });
+                    };
                     let result = delivery::try_out(&source, &media, &trust, tell).await;
                     let shown = result.clone().map(Box::new);
                     let _ = events.send(Event::Preflighted { request, result: shown });
@@ -94,6 +111,9 @@ impl Daemon {
                     }
                 });
             }
+            Job::Logs { lines, since } => self.answer(request, self.logs(lines, since)),
+            Job::Diagnostics => self.answer(request, self.diagnostics()),
+            Job::Reboot => self.reboot(request),
             Job::Pair => {
                 let answer = self.pair();
                 self.answer(request, answer);

@@ -1,6 +1,6 @@
 //! Settings that change while the box runs, and what is found wrong with them.
 
-use super::Daemon;
+use super::{Daemon, files::Once};
 use crate::{
     command::{Answer, Reason},
     control::{Event, RequestId},
@@ -93,7 +93,7 @@ impl Daemon {
         while let Some((request, changes)) = self.sets.front() {
             match self.layers.change(changes) {
                 Ok((layers, _)) => {
-                    return self.files.keep_now(OVERRIDES, layers.overrides_text().into_bytes());
+                    return self.files.keep_now(OVERRIDES, layers.overrides_text().into_bytes(), Once::Set);
                 }
                 Err(answer) => {
                     let request = *request;

@@ -91,7 +91,8 @@ pub async fn ask<T>(
 }
 
 async fn command_answer(api: &Api, command: Command) -> Result<Answer, Problem> {
-    ask(&api.interface.asks, COMMAND_DEADLINE, |reply| Ask::Command { command, origin: Origin::Http, reply }).await
+    let question = |reply| Ask::Command { command, origin: Origin::Http, reply, progress: None };
+    ask(&api.interface.asks, COMMAND_DEADLINE, question).await
 }
 
 async fn status(State(api): State<Api>) -> Response {
@@ -248,7 +249,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_never_answers_is_given_up() {
         let (asks, mut loop_end) = mpsc::channel(1);
-        let question = |reply| Ask::Command { command: Command::Settings, origin: Origin::Http, reply };
+        let question = |reply| Ask::Command { command: Command::Settings, origin: Origin::Http, reply, progress: None };
         let start = tokio::time::Instant::now();
         let problem = ask(&asks, COMMAND_DEADLINE, question).await.expect_err("no answer").into_response();
         assert_eq!((problem.status(), start.elapsed()), (StatusCode::GATEWAY_TIMEOUT, COMMAND_DEADLINE));

@@ -20,6 +20,7 @@ pub use serve::{Https, listen, router, serve};
 
 use crate::{
     command::{Answer, Command, Origin},
+    remote::message::Progress,
     status::Status,
 };
 use bytes::Bytes;
@@ -53,6 +54,8 @@ pub enum Ask {
         origin: Origin,
         /// For the one answer, within 35 s.
         reply: oneshot::Sender<Answer>,
+        /// Who wants to know how far it is.
+        progress: Option<mpsc::UnboundedSender<Progress>>,
     },
     /// One JPEG of the input; none: there is no picture.
     Preview {

@@ -178,7 +178,7 @@ pub struct LogLine {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn time() -> Option<Timestamp> {

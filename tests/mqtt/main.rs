@@ -1,0 +1,45 @@
+//! The daemon as a process and a real mosquitto on loopback: what an operator far away asks is done once, in time, and
+//! answered, whatever becomes of the connection. `tests/README.md` has the tiers.
+
+mod broker;
+mod connection;
+mod desk;
+mod life;
+mod proxy;
+#[path = "../support/mod.rs"]
+mod support;
+mod trust;
+
+use broker::Broker;
+use std::{path::Path, time::Duration};
+use support::daemon::Daemon;
+
+/// The box of these tests.
+const BOX: &str = "fc-test";
+
+/// Whether mosquitto is here. If not, the test is skipped so that nobody can miss it, and fails in CI.
+fn has_broker() -> bool {
+    Path::new(broker::MOSQUITTO).exists() || support::skip("mosquitto is missing (tests/setup.sh test installs it)")
+}
+
+fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+/// Settings of a box at the broker at `port`; `more` belongs to `[mqtt]`, and may go on with other sections.
+fn settings(port: u16, more: &str) -> String {
+    format!(
+        "id = \"{BOX}\"\nname = \"OB van 3\"\ntags = [\"stage-left\"]\n\
+         [output]\nmode = \"320x180p30\"\nbitrate-max = \"800 kbit/s\"\n\
+         [mqtt]\nbroker = \"mqtt://127.0.0.1:{port}\"\n{more}"
+    )
+}
+
+/// A broker with a box and a desk at it; the box is online.
+fn online() -> (Broker, Daemon, desk::Desk) {
+    let broker = Broker::start("");
+    let daemon = Daemon::start(&settings(broker.port, ""));
+    let desk = desk::Desk::at(broker.port);
+    desk.wait_for("availability", seconds(10), |text| text == "online");
+    (broker, daemon, desk)
+}

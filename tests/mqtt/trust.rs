@@ -1,0 +1,132 @@
+//! Who may: TLS, users, and the broker's access list as the README has it.
+
+use crate::support::{Authority, daemon::Daemon, free_port, wait};
+use crate::{BOX, broker::Broker, desk::Desk, has_broker, seconds, settings};
+use serde_json::{Value, json};
+use std::{fs, path::Path, process::Command, thread::sleep};
+
+/// Settings of a box that reaches the broker by TLS.
+fn over_tls(port: u16, more: &str) -> String {
+    settings(0, more).replace("mqtt://127.0.0.1:0", &format!("mqtts://localhost:{port}"))
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    fs::write(&path, text).expect("written");
+    path.display().to_string()
+}
+
+#[test]
+fn a_broker_is_trusted_by_its_authority_and_a_box_by_its_certificate() {
+    if !has_broker() {
+        return;
+    }
+    let (authority, port) = (Authority::new("Test"), free_port());
+    let (certificate, key) = authority.issue("localhost", |_| ());
+    let broker = Broker::start_with(|folder| {
+        let (ca, certificate, key) = (
+            write(folder, "ca.pem", &authority.pem()),
+            write(folder, "cert.pem", &certificate),
+            write(folder, "key.pem", &key),
+        );
+        format!(
+            "allow_anonymous true\nlistener {port} 127.0.0.1\nallow_anonymous true\ncafile {ca}\ncertfile {certificate}\n\
+             keyfile {key}\nrequire_certificate true"
+        )
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let right = write(folder.path(), "ca.pem", &authority.pem());
+    let wrong = write(folder.path(), "other.pem", &Authority::new("Stranger").pem());
+    let (certificate, key) = authority.issue(BOX, |_| ());
+    let own = format!(
+        "cert-file = \"{}\"\nkey-file = \"{}\"\n",
+        write(folder.path(), "box.pem", &certificate),
+        write(folder.path(), "box.key", &key)
+    );
+
+    let stranger = Daemon::start(&over_tls(port, &format!("ca-file = \"{wrong}\"\n{own}")));
+    wait("the fault", seconds(10), || stranger.faults().contains(&"mqtt-certificate".into()).then_some(()));
+    let text = stranger.status()["faults"].to_string();
+    assert!(text.contains("UnknownIssuer"), "{text}");
+    drop(stranger);
+    let nobody = Daemon::start(&over_tls(port, &format!("ca-file = \"{right}\"\n")));
+    wait("the fault", seconds(10), || nobody.faults().iter().any(|code| code.starts_with("mqtt-")).then_some(()));
+    println!("without a certificate of its own: {}", nobody.status()["faults"]);
+    drop(nobody);
+    let missing = Daemon::start(&over_tls(port, "ca-file = \"/nonexistent/ca.pem\"\n"));
+    wait("the fault", seconds(10), || missing.faults().contains(&"mqtt-settings".into()).then_some(()));
+    drop(missing);
+
+    let _daemon = Daemon::start(&over_tls(port, &format!("ca-file = \"{right}\"\n{own}")));
+    let desk = Desk::at(broker.port);
+    desk.wait_for("availability", seconds(10), |text| text == "online");
+    let secret = json!({"source.Main.key": "live_secret", "source.Main.url": "rtmp://127.0.0.1/live"});
+    let (outcome, text) = desk.outcome_of("set", "k", secret, seconds(5));
+    assert_eq!(outcome, "successful", "{text}");
+    assert!(desk.heard("cmd/set/k").iter().skip(1).all(|heard| !heard.text().contains("live_secret")));
+}
+
+#[test]
+fn a_wrong_password_is_a_fault_that_says_so() {
+    if !has_broker() {
+        return;
+    }
+    let broker = Broker::start_with(|folder| users(folder, &["box"]));
+    let daemon = Daemon::start(&settings(broker.port, "username = \"box\"\npassword = \"wrong\"\n"));
+    wait("the fault", seconds(10), || daemon.faults().contains(&"mqtt-refused".into()).then_some(()));
+    assert!(!daemon.log().contains("wrong"), "{}", daemon.log());
+}
+
+/// A password file in which each user's password is its name; the configuration for it.
+fn users(folder: &Path, names: &[&str]) -> String {
+    let path = folder.join("users");
+    fs::write(&path, "").expect("written");
+    for name in names {
+        let made = Command::new("mosquitto_passwd").arg("-b").arg(&path).args([name, name]).status();
+        assert!(made.expect("mosquitto_passwd").success());
+    }
+    format!("allow_anonymous false\npassword_file {}", path.display())
+}
+
+/// The access list of the README, between its marks.
+fn access_list() -> String {
+    let readme = include_str!("../../README.md");
+    let begin = readme.find("# fieldcast.acl").expect("the access list in the README");
+    let list = &readme[begin..];
+    let list = &list[..list.find("```").expect("its end")];
+    list.replace("fc-1a2b3c4d", BOX).replace("fc-5e6f7a8b", "fc-other")
+}
+
+#[test]
+fn the_access_list_of_the_readme_holds() {
+    if !has_broker() {
+        return;
+    }
+    let broker = Broker::start_with(|folder| {
+        let list = write(folder, "fieldcast.acl", &access_list());
+        format!("{}\nacl_file {list}", users(folder, &[BOX, "fc-other", "anna", "ben", "control-room"]))
+    });
+    let login = format!("username = \"{BOX}\"\npassword = \"{BOX}\"\n");
+    let daemon = Daemon::start(&settings(broker.port, &login));
+    let user = |name: &'static str| Desk::as_user(broker.port, name, Some((name, name)));
+    let (anna, ben, room) = (user("anna"), user("ben"), user("control-room"));
+    anna.wait_for("status", seconds(10), |_| true);
+    assert!(!daemon.faults().iter().any(|code| code.starts_with("mqtt-")), "{:?}", daemon.faults());
+    // Anna's boxes are this one; Ben's another; the control room has all.
+    assert_eq!(anna.outcome_of("identify", "a", Value::Null, seconds(5)).0, "successful");
+    assert_eq!(room.outcome_of("identify", "r", Value::Null, seconds(5)).0, "successful");
+    ben.ask("identify", "b", Value::Null);
+    // Another box, or who has its password.
+    let other = user("fc-other");
+    other.ask("identify", "o", Value::Null);
+    other.publish("status", "{\"forged\":true}", true);
+    sleep(seconds(2));
+    assert_eq!(room.replies("identify", "b"), [], "Ben may not");
+    assert_eq!(room.replies("identify", "o"), [], "a box commands no other");
+    assert!(
+        room.heard("status").iter().all(|heard| !heard.text().contains("forged")),
+        "nor writes what is not its own"
+    );
+    assert_eq!(ben.heard("status").len(), 0, "Ben does not even see it");
+    assert_eq!(daemon.status()["phase"], "off-air");
+}
