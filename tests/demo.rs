@@ -36,6 +36,7 @@ fn the_demo_goes_on_air_and_ends_cleanly() {
     let status = demo.wait().expect("its end");
     assert!(said.iter().any(|line| line.starts_with("on air")), "{said:#?}");
     assert!(said.iter().any(|line| line.contains("rtmp://127.0.0.1")), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("mosquitto_sub")), "{said:#?}");
     assert_eq!(status.code(), Some(130), "as after Ctrl-C: {said:#?}");
     let left: Vec<_> = std::fs::read_dir(scratch.path()).expect("the folder").collect();
     assert!(left.is_empty(), "{left:?}");

@@ -11,7 +11,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 programs=$(cd "${1:-${CARGO_TARGET_DIR:-$root/target}/release}" && pwd)
 export PATH=$PATH:/usr/sbin
 
-for tool in nginx ffmpeg curl; do
+for tool in nginx ffmpeg curl mosquitto; do
     command -v "$tool" >/dev/null || { echo "$tool is missing: tests/setup.sh demo installs it" >&2; exit 1; }
 done
 module=/usr/lib/nginx/modules/ngx_rtmp_module.so
@@ -21,7 +21,7 @@ folder=$(mktemp -d "${XDG_RUNTIME_DIR:-/tmp}/fieldcast-demo.XXXXXX")
 # nginx started as root gives its work to another user, who has to reach the folder.
 chmod 755 "$folder"
 mkdir -m 777 "$folder/hls"
-nginx_pid='' daemon_pid=''
+nginx_pid='' daemon_pid='' broker_pid=''
 
 finish() {
     trap - EXIT INT TERM HUP
@@ -32,6 +32,9 @@ finish() {
     fi
     if [ -n "$nginx_pid" ] && kill -TERM "$nginx_pid" 2>/dev/null; then
         wait "$nginx_pid" || true
+    fi
+    if [ -n "$broker_pid" ] && kill -TERM "$broker_pid" 2>/dev/null; then
+        wait "$broker_pid" || true
     fi
     rm -rf "$folder"
 }
@@ -46,7 +49,7 @@ free_port() {
         (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
     done
 }
-rtmp=$(free_port) web=$(free_port) status=$(free_port)
+rtmp=$(free_port) web=$(free_port) status=$(free_port) broker=$(free_port)
 
 cat >"$folder/nginx.conf" <<END
 daemon off; master_process off; pid $folder/nginx.pid; error_log $folder/nginx.log warn;
@@ -102,13 +105,21 @@ url = "rtmp://127.0.0.1:$rtmp/live"
 key = "demo"
 [push]
 at-power-on = "always"
+[mqtt]
+broker = "mqtt://127.0.0.1:$broker"
 [http]
 listen = "127.0.0.1:$status"
+END
+cat >"$folder/mosquitto.conf" <<END
+listener $broker 127.0.0.1
+allow_anonymous true
 END
 
 # In process groups of their own, so that Ctrl-C reaches only this script, which ends things in order.
 setsid nginx -e "$folder/nginx.log" -p "$folder" -c "$folder/nginx.conf" 2>/dev/null &
 nginx_pid=$!
+setsid mosquitto -c "$folder/mosquitto.conf" 2>"$folder/mosquitto.log" &
+broker_pid=$!
 setsid "$programs/fieldcastd" run --board "$board" --settings "$folder/settings.toml" --state "$folder/state" \
     2>"$folder/fieldcastd.log" &
 daemon_pid=$!
@@ -141,6 +152,7 @@ on air, acknowledged by the ingest
   preview  http://127.0.0.1:$status/preview.jpg
   panel    $folder/state/panel.png          what a box's display would show, made anew on each change
   log      $folder/fieldcastd.log
+  broker   mosquitto_sub -p $broker -v -t 'fieldcast/#'      all that the box says
 
   stop     curl --json '{"confirm": true}' http://127.0.0.1:$status/api/v1/commands/stop
   start    curl --json '{}' http://127.0.0.1:$status/api/v1/commands/start
