@@ -61,6 +61,7 @@ impl Daemon {
             prefix,
             id: status.borrow().id.clone(),
             observe: mqtt.mode == MqttMode::Observe,
+            home: mqtt.home_assistant,
             private: broker.way.is_encrypted() || broker.is_local(),
             boot: kernel("sys/kernel/random/boot_id"),
         };

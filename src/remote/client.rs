@@ -5,6 +5,7 @@ mod execute;
 
 use super::{
     document::{Info, LogLine, What},
+    home,
     journal::Journal,
     link::{Heard, Link, Version},
     message::Progress,
@@ -112,7 +113,8 @@ struct Client {
     mqtt: Mqtt,
     broker: BrokerUrl,
     id: String,
-    filters: (String, String),
+    /// What the box hears, and whether at least once.
+    filters: Vec<(String, bool)>,
     clock: Arc<dyn TimeProvider>,
     status: watch::Receiver<Arc<Status>>,
     asks: mpsc::Sender<Ask>,
@@ -138,9 +140,12 @@ pub async fn run(start: Start) {
     let Start { place, mqtt, broker, clock, journal, spool, status, asks, mut tells, wishes } = start;
     let (outcomes, mut outcome_queue) = mpsc::unbounded_channel();
     let filter = |leaf| place.prefix.filter(&place.id, leaf);
+    // Nobody keeps a command that has no id.
+    let mut filters = vec![(filter("cmd/+"), false), (filter("cmd/+/+"), true)];
+    filters.extend(place.home.then(|| (home::BIRTH.to_owned(), false)));
     let now = sys::now();
     let mut client = Client {
-        filters: (filter("cmd/+"), filter("cmd/+/+")),
+        filters,
         id: place.id.clone(),
         session: Session::new(place, journal, spool),
         mqtt,
@@ -256,8 +261,7 @@ impl Client {
             Heard::Connected(keep_alive) => {
                 // Its answer to a ping comes within a moment; one may be lost on the way.
                 self.heard.1 = keep_alive.saturating_mul(2) + Duration::from_secs(5);
-                let (once, surely) = &self.filters;
-                if self.link.as_ref().is_some_and(|link| !link.subscribe(once, surely)) {
+                if self.link.as_ref().is_some_and(|link| !link.subscribe(&self.filters)) {
                     return self.lose(Trouble::Closed);
                 }
                 self.session.connected(now);

@@ -173,17 +173,20 @@ impl Link {
         Ok(Self { client, said, queued: VecDeque::new(), flying: BTreeMap::new(), task })
     }
 
-    /// Asks for what is asked of the box: `once` at most once, `surely` at least once. False: the connection does not move.
-    pub fn subscribe(&self, once: &str, surely: &str) -> bool {
+    /// Asks for what is asked of the box: of each filter's messages those with `true` at least once, the others at most
+    /// once. False: the connection does not move.
+    pub fn subscribe(&self, filters: &[(String, bool)]) -> bool {
         match &self.client {
-            Client::Five(client) => client
-                .try_subscribe_many([Filter::new(once, QoS5::AtMostOnce), Filter::new(surely, QoS5::AtLeastOnce)])
-                .is_ok(),
+            Client::Five(client) => {
+                let qos = |surely| if surely { QoS5::AtLeastOnce } else { QoS5::AtMostOnce };
+                let filters = filters.iter().map(|(filter, surely)| Filter::new(filter, qos(*surely)));
+                client.try_subscribe_many(filters.collect::<Vec<_>>()).is_ok()
+            }
             Client::Three(client) => {
-                let filter = |topic: &str, qos| rumqttc::SubscribeFilter::new(topic.to_owned(), qos);
-                let (once, surely) =
-                    (filter(once, rumqttc::QoS::AtMostOnce), filter(surely, rumqttc::QoS::AtLeastOnce));
-                client.try_subscribe_many([once, surely]).is_ok()
+                let qos = |surely| if surely { rumqttc::QoS::AtLeastOnce } else { rumqttc::QoS::AtMostOnce };
+                let filter =
+                    |(filter, surely): &(String, bool)| rumqttc::SubscribeFilter::new(filter.clone(), qos(*surely));
+                client.try_subscribe_many(filters.iter().map(filter).collect::<Vec<_>>()).is_ok()
             }
         }
     }

@@ -6,6 +6,7 @@
 //! | [`message`] | what is in them: requests and answers |
 //! | [`document`] | what a box tells of itself: info, events, log lines |
 //! | [`age`] [`journal`] [`spool`] [`happened`] | whether a request comes in time and was carried out before; what happened |
+//! | [`home`] | the device as Home Assistant wants to be told of it |
 //! | [`session`] | what is said, done and remembered (all of the above are pure) |
 //! | [`link`] [`retry`] [`trouble`] | one connection, when the next is tried, and what is told of it |
 //! | [`client`] | the task that holds the connection |
@@ -14,6 +15,7 @@ pub mod age;
 pub mod client;
 pub mod document;
 pub mod happened;
+pub mod home;
 pub mod journal;
 pub mod link;
 pub mod message;

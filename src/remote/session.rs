@@ -11,6 +11,7 @@ pub use traffic::{Asked, Do, Message, Outgoing, Place, Receipt};
 
 use super::{
     document::{Info, What},
+    home,
     journal::{self, Journal, Key, ReplyTo},
     message::{Progress, Reply},
     spool::{self, Spool},
@@ -75,6 +76,9 @@ pub struct Session {
     online_due: bool,
     info: Option<String>,
     info_due: bool,
+    /// The device as Home Assistant is told of it.
+    home: Option<String>,
+    home_due: bool,
     status: Option<String>,
     status_told: Option<(String, Time)>,
     stats_told: Option<Time>,
@@ -103,6 +107,8 @@ impl Session {
             online_due: false,
             info: None,
             info_due: false,
+            home: None,
+            home_due: false,
             status: None,
             status_told: None,
             stats_told: None,
@@ -133,6 +139,7 @@ impl Session {
     pub fn connected(&mut self, now: Now) {
         self.lost();
         (self.connected, self.moved) = (true, now.time);
+        self.home_due = true;
         (self.online_due, self.info_due, self.status_told, self.stats_told) = (true, true, None, None);
         let open: Vec<(Key, Option<Reply>)> =
             self.journal.open().filter_map(|entry| Some((entry.key()?, entry.reply.clone()))).collect();
@@ -184,6 +191,8 @@ impl Session {
         let text = info.payload();
         if self.info.as_ref() != Some(&text) {
             (self.info, self.info_due) = (Some(text), true);
+            let device = self.place.home.then(|| home::device(&self.place.prefix, info).to_string());
+            (self.home, self.home_due) = (device, true);
         }
     }
 
@@ -324,6 +333,15 @@ impl Session {
             } else if let Some(info) = self.info.clone().filter(|_| self.info_due) {
                 self.info_due = false;
                 self.publish(&Leaf::Info, info, true, Some(Receipt::Other));
+            } else if let Some(device) = self.home.clone().filter(|_| self.home_due) {
+                self.home_due = false;
+                self.send(Outgoing {
+                    topic: home::topic(&self.place.id),
+                    payload: device.into(),
+                    retain: true,
+                    receipt: Some(Receipt::Other),
+                    correlation: None,
+                });
             } else if let Some(status) = self.due_status(now.time) {
                 self.status_told = Some((status.clone(), now.time));
                 self.publish(&Leaf::Status, status, true, Some(Receipt::Other));

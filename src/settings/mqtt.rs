@@ -38,6 +38,8 @@ pub struct Mqtt {
     pub prefix: String,
     /// Whether the box takes commands from there.
     pub mode: MqttMode,
+    /// Whether Home Assistant is told what it can show and switch.
+    pub home_assistant: bool,
     /// Whether `mqtt://` and `ws://` are taken beyond loopback, where everyone on the way reads and changes all.
     pub allow_plaintext: bool,
 }
@@ -54,6 +56,7 @@ impl Default for Mqtt {
             key_file: None,
             prefix: "fieldcast".into(),
             mode: MqttMode::Control,
+            home_assistant: false,
             allow_plaintext: false,
         }
     }

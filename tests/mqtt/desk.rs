@@ -85,6 +85,11 @@ impl Desk {
         self.client.publish(topic, QoS::AtLeastOnce, retain, payload.to_owned()).expect("published");
     }
 
+    /// Publishes on a whole topic.
+    pub fn say(&self, topic: &str, payload: &str) {
+        self.client.publish(topic, QoS::AtLeastOnce, false, payload.to_owned()).expect("published");
+    }
+
     /// The same with properties of MQTT 5.
     pub fn publish_with(&self, leaf: &str, payload: &str, retain: bool, properties: PublishProperties) {
         let topic = format!("fieldcast/{BOX}/{leaf}");

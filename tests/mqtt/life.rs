@@ -27,8 +27,8 @@ fn what_is_asked_is_done_and_answered() {
 
     let begun = now();
     desk.ask("start", "s1", Value::Null);
-    desk.wait_for("cmd/start/s1", seconds(5), |text| text.contains("executing"));
-    println!("start to executing: {:.1?}", begun.elapsed());
+    let executing = desk.wait_for("cmd/start/s1", seconds(5), |text| text.contains("executing"));
+    println!("start to executing: {:.1?}", executing.at.duration_since(begun));
     assert_eq!(desk.outcome("start", "s1", seconds(30)).0, "successful");
     desk.wait_for("status", seconds(5), |text| text.contains("\"phase\":\"on-air\""));
     assert_eq!(desk.outcome_of("stop", "s2", Value::Null, seconds(5)).0, "confirmation-needed");
@@ -258,4 +258,28 @@ fn hostile_messages_change_nothing() {
     desk.publish("cmd/ST/x", "{}", true);
     assert_eq!(desk.outcome_of("identify", "after", Value::Null, seconds(5)).0, "successful");
     assert_eq!(daemon.log().matches("is no request").count(), 1, "{}", daemon.log());
+}
+
+#[test]
+fn home_assistant_is_told_what_it_can_show_and_switch() {
+    if !has_broker() {
+        return;
+    }
+    let broker = Broker::start("");
+    let source = "home-assistant = true\n[[source]]\nname = \"Main\"\nurl = \"rtmp://127.0.0.1:9/live\"\nkey = \"k\"\n";
+    let daemon = Daemon::start(&settings(broker.port, source));
+    let desk = Desk::at(broker.port);
+    let config = format!("homeassistant/device/{BOX}/config");
+    let device = desk.wait_for(&config, seconds(10), |_| true).json();
+    assert_eq!(device["components"]["source"]["options"], json!(["Main"]));
+    sleep(seconds(2));
+    desk.forget();
+    desk.say("homeassistant/status", "online");
+    desk.wait_for(&config, seconds(5), |_| true);
+    let switch = &device["components"]["on-air"];
+    let text = |field: &str| switch[field].as_str().expect("a text").to_owned();
+    desk.say(&text("command_topic"), &text("payload_on"));
+    desk.wait_for("status", seconds(5), |text| text.contains("\"intent\":\"on-air\""));
+    desk.say(&text("command_topic"), &text("payload_off"));
+    wait("the end", seconds(5), || (daemon.status()["intent"] == "off-air").then_some(()));
 }

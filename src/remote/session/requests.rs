@@ -7,6 +7,7 @@ use crate::{
     remote::{
         age::{self, Arrival},
         document::What,
+        home,
         journal::{Key, Known, ReplyTo},
         message::{Refusal, Reply, Request},
         topic::Leaf,
@@ -24,6 +25,11 @@ impl Session {
             }
             Some((id, Leaf::Command { name, request: None })) if id == self.place.id => {
                 self.simple(name, message, now);
+                false
+            }
+            // Home Assistant has started and knows nothing.
+            None if self.place.home && message.topic == home::BIRTH => {
+                self.home_due |= message.payload == "online";
                 false
             }
             _ => {
@@ -117,7 +123,10 @@ impl Session {
             let text = "This box only tells: mqtt.mode is observe in its settings";
             return Err(Answer::failed(Reason::Observe, text));
         }
-        let command = Command::parse(name, &request.args)?;
+        let command = match name {
+            home::SWITCH if self.place.home => home::switch(&request.args)?,
+            name => Command::parse(name, &request.args)?,
+        };
         let secret = match &command {
             Command::Set(changes) => changes.0.keys().find(|key| is_secret(key)),
             _ => None,

@@ -14,6 +14,7 @@ fn place() -> Place {
         id: "fc-1".into(),
         observe: false,
         private: true,
+        home: false,
         boot: "a".into(),
     }
 }
@@ -263,6 +264,27 @@ fn status_figures_and_availability_are_pinned() {
     assert_eq!(words(&session.take(now(3000))).len(), 1);
     session.info(&info);
     assert_eq!(words(&session.take(now(3000))), [""; 0], "once");
+}
+
+#[test]
+fn home_assistant_is_told_again_when_it_is_born() {
+    let mut session = session();
+    session.place.home = true;
+    let told = |session: &mut Session| {
+        let todo = session.take(now(3000));
+        todo.iter()
+            .filter(|done| matches!(done, Do::Publish(out) if out.topic == "homeassistant/device/fc-1/config"))
+            .count()
+    };
+    session.info(&crate::remote::document::tests::info());
+    assert_eq!((told(&mut session), told(&mut session)), (1, 0));
+    let birth = Message { topic: "homeassistant/status".into(), ..message("", "online") };
+    session.message(birth.clone(), now(3000));
+    assert_eq!(told(&mut session), 1);
+    session.message(Message { payload: "offline".into(), ..birth }, now(3000));
+    assert_eq!(told(&mut session), 0);
+    session.message(Message { ticket: None, ..message("cmd/on-air", r#"{"on":true}"#) }, now(3000));
+    assert!(words(&session.take(now(3000))).contains(&"execute start".into()));
 }
 
 #[test]

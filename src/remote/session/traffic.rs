@@ -21,6 +21,8 @@ pub struct Place {
     pub observe: bool,
     /// Whether nobody on the way to the broker can read.
     pub private: bool,
+    /// Whether Home Assistant is told of the box.
+    pub home: bool,
     /// The id of the kernel's run.
     pub boot: String,
 }
