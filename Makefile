@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 .DEFAULT_GOAL := help
 SECONDS ?= 600
 SEED ?= $(shell date +%s)
-.PHONY: help demo test lint box press arm64 cross bench linklab screens faults install setup-% clean-cache
+.PHONY: help demo test lint desk box press arm64 cross bench linklab screens faults install install-desk setup-% clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -32,6 +32,9 @@ lint: setup-lint ## formatting, clippy and documentation warnings
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+desk: ## build the operator's command line, which needs no GStreamer
+	cargo build --release --locked --no-default-features --bin fieldcast
 
 box: setup-test ## boot the emulated ARM box on this terminal
 	@tests/qemu/box
@@ -69,6 +72,11 @@ install: ## copy programs, boards and units below DESTDIR (PROGRAMS: where the b
 	install -D -m 644 systemd/fieldcast.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/fieldcast.conf
 	install -D -m 644 systemd/fieldcast.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/fieldcast.conf
 	install -D -m 644 systemd/70-fieldcast.rules $(DESTDIR)/usr/lib/udev/rules.d/70-fieldcast.rules
+
+install-desk: ## copy the operator's command line and its completions below DESTDIR
+	install -D -m 755 $(or $(PROGRAMS),$(TARGET)/release)/fieldcast $(DESTDIR)/usr/bin/fieldcast
+	install -d $(DESTDIR)/usr/share/bash-completion/completions
+	$(DESTDIR)/usr/bin/fieldcast completions bash >$(DESTDIR)/usr/share/bash-completion/completions/fieldcast
 
 clean-cache: ## delete what the builds and tests keep
 	rm -rf $(CACHE)

@@ -32,6 +32,7 @@
 //! | [`state`] [`host`] [`clock`] [`sys`] | the state folder, the box's figures, what time it is, system calls |
 //! | [`network`] [`watch`] [`notify`] [`log`] | what changes on the network and at devices, the service manager, the log |
 //! | [`cli`] [`daemon`] | the command line, and the loop that owns clock, channels and edges |
+//! | [`desk`] | `fieldcast`, the operator's command line: a program of its own that shares words and messages with the box |
 //!
 //! Imports go edges → program, control → vocabulary, never back; `tests/structure.rs` holds that.
 //!
@@ -47,6 +48,7 @@ pub mod clock;
 pub mod command;
 pub mod control;
 pub mod daemon;
+pub mod desk;
 pub mod host;
 pub mod http;
 pub mod log;

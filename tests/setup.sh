@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that a tier needs and the machine lacks; when nothing is missing it does nothing.
 #
-#   tests/setup.sh build    what the two programs need to be built
+#   tests/setup.sh build    what the programs need to be built
 #   tests/setup.sh demo     build, and what `make demo` runs: GStreamer's plugins, an ingest, a decoder
 #   tests/setup.sh lint     build, rustfmt and clippy
 #   tests/setup.sh arm64    build, and the cross compiler of `make arm64`
@@ -18,8 +18,8 @@ demo="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-b
     mosquitto mosquitto-clients"
 lint=""
 arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap"
-# The TLS front of an ingest, networks of our own, the listener that reads HEVC, and the one that takes SRT.
-peers="stunnel4 iproute2 util-linux python3-venv srt-tools"
+# The TLS front of an ingest, networks of our own, the listener that reads HEVC, the one that takes SRT, and a terminal.
+peers="stunnel4 iproute2 util-linux python3-venv srt-tools tmux"
 test="qemu-system-arm e2fsprogs kmod cpio python3 systemd $peers"
 
 # Rust: the one on PATH when it is recent enough, else Debian's own: bookworm follows Rust for its browsers, in packages
@@ -57,21 +57,24 @@ done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 echo "installing ${missing[*]}"
-# nginx's package starts a web server. The tests start their own on free ports, so a machine that had none is left with
-# none running; one that has its own keeps it as it is.
-unwanted_nginx=
-if ! installed nginx; then
-    unwanted_nginx=yes
-    if [ ! -e /usr/sbin/policy-rc.d ]; then
-        printf '#!/bin/sh\n[ "$1" != nginx ] || exit 101\n' | sudo tee /usr/sbin/policy-rc.d >/dev/null
-        sudo chmod 755 /usr/sbin/policy-rc.d
-        trap 'sudo rm -f /usr/sbin/policy-rc.d' EXIT
-    fi
+# The packages of nginx and mosquitto start a server. The tests start their own on free ports, so a machine that had none is
+# left with none running; one that has its own keeps it as it is.
+unwanted=()
+for server in nginx mosquitto; do
+    installed "$server" || unwanted+=("$server")
+done
+if [ ${#unwanted[@]} -gt 0 ] && [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\ncase " %s " in *" $1 "*) exit 101 ;; esac\n' "${unwanted[*]}" |
+        sudo tee /usr/sbin/policy-rc.d >/dev/null
+    sudo chmod 755 /usr/sbin/policy-rc.d
+    trap 'sudo rm -f /usr/sbin/policy-rc.d' EXIT
 fi
 sudo apt-get -q -o DPkg::Lock::Timeout=600 update
 sudo env DEBIAN_FRONTEND=noninteractive \
     apt-get -q -y -o DPkg::Lock::Timeout=600 install --no-install-recommends "${missing[@]}"
-if [ -n "$unwanted_nginx" ] && installed nginx && command -v systemctl >/dev/null; then
-    sudo systemctl disable --quiet nginx
-    [ ! -d /run/systemd/system ] || sudo systemctl stop nginx
-fi
+for server in "${unwanted[@]}"; do
+    if installed "$server" && command -v systemctl >/dev/null; then
+        sudo systemctl disable --quiet "$server"
+        [ ! -d /run/systemd/system ] || sudo systemctl stop "$server"
+    fi
+done

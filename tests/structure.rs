@@ -68,6 +68,28 @@ fn only_the_command_line_knows_the_daemon() {
 }
 
 #[test]
+fn box_and_desk_share_words_only() {
+    complain(
+        "the desk runs a part of the box",
+        &mentions(&["src/desk"], &["crate::control", "crate::daemon", "crate::media"]),
+    );
+    let mut broken = mentions(&["src"], &["crate::desk", "fieldcast::desk"]);
+    broken.retain(|at| !at.starts_with("src/desk/") && !at.starts_with("src/bin/fieldcast.rs"));
+    complain("the box knows the desk", &broken);
+}
+
+#[test]
+fn what_the_desk_decides_touches_nothing() {
+    let pure = ["pick", "order", "round", "fleet", "seen", "words", "watch/rows", "watch/view"];
+    let files = pure.map(|name| format!("src/desk/{name}.rs"));
+    let broken = mentions(
+        &files.each_ref().map(String::as_str),
+        &["tokio", "fs::", "std::net", "sys::", "say::", "Timestamp::now"],
+    );
+    complain("a decision of the desk does something", &broken);
+}
+
+#[test]
 fn the_daemon_loads_no_gstreamer() {
     let mut broken = mentions(&["src"], &["gst::", "gstreamer::", "gstreamer_"]);
     broken.retain(|at| !at.starts_with("src/media/") && !at.starts_with("src/bin/fieldcast-media.rs"));

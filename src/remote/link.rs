@@ -365,7 +365,7 @@ async fn follow_3(mut events: rumqttc::EventLoop, say: mpsc::UnboundedSender<Sai
 }
 
 /// By whom the broker is judged, and who the box is to it.
-fn tls(mqtt: &Mqtt, clock: Arc<dyn TimeProvider>) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn tls(mqtt: &Mqtt, clock: Arc<dyn TimeProvider>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     match &mqtt.ca_file {
         Some(path) => drop(roots.add_parsable_certificates(certificates(path)?)),
