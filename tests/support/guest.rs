@@ -209,6 +209,15 @@ at-power-on = "{at_power_on}"
         control.key(key, false);
     }
 
+    /// Waits until the box restarts itself, which is QEMU's end (`-no-reboot`).
+    pub fn wait_for_restart(mut self) {
+        let deadline = Instant::now() + SOON;
+        while self.qemu.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "the box does not restart");
+            sleep(Duration::from_millis(100));
+        }
+    }
+
     /// What the box had not written to its disk is lost.
     pub fn power_cut(mut self) {
         self.qemu.kill().unwrap();
