@@ -10,8 +10,9 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 SECONDS ?= 600
+BOXES ?= 1000
 SEED ?= $(shell date +%s)
-.PHONY: help demo test lint desk box press arm64 cross bench linklab screens faults install install-desk setup-% clean-cache
+.PHONY: help demo test lint desk box press arm64 cross bench linklab fleet screens faults install install-desk setup-% clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -54,6 +55,9 @@ bench: setup-demo ## compare with gst-launch-1.0 and ffmpeg
 
 linklab: setup-build ## the rate controller over traces of links beside OBS's rule, belacoder's and an oracle (LINK_TRACES=folder)
 	cargo test --locked --release --test linklab -- --nocapture --exact table
+
+fleet: setup-demo ## measure BOXES=1000 simulated boxes at one broker: online, start --all, traffic, CPU, a restart of the broker
+	ulimit -Sn "$$(ulimit -Hn)"; BOXES=$(BOXES) cargo test --release --locked --no-default-features --test fleet -- --ignored --nocapture --test-threads=1
 
 screens: ## draw every screen of the panel into target/screens.png, a contact sheet
 	cargo test --locked --test screens every_screen
