@@ -41,7 +41,7 @@ pub(super) enum Once {
 struct Wish {
     name: &'static str,
     bytes: Vec<u8>,
-    /// What came of it is told to who waits, and it is not tried again.
+    /// What came of it is told to who waits; a set that failed is not tried again.
     once: Option<Once>,
 }
 
@@ -139,8 +139,17 @@ fn write(queue: &Receiver<Wish>, mut replace: impl FnMut(&str, &[u8]) -> io::Res
             match once {
                 Some(once) => {
                     // What waits is older.
-                    unsaved.remove(name);
-                    tell(Told::Once(once, replace(name, &bytes)));
+                    let older = unsaved.remove(name);
+                    let result = replace(name, &bytes);
+                    if result.is_err() {
+                        let wanted = match once {
+                            Once::Set => older,
+                            // The request is carried out: after a power cut it has to be known.
+                            Once::Journal(_) => Some(bytes),
+                        };
+                        unsaved.extend(wanted.map(|bytes| (name, bytes)));
+                    }
+                    tell(Told::Once(once, result));
                 }
                 None => drop(unsaved.insert(name, bytes)),
             }
@@ -215,16 +224,19 @@ mod tests {
         drop(wait(&disk, |disk| disk.told.len() == 1));
         sender.send(Wish { once: Some(Once::Set), ..keep("overrides.toml", b"x") }).expect("sent");
         assert_eq!(wait(&disk, |disk| disk.told.len() == 2).told[1].as_deref(), Some("once"));
+        sender.send(Wish { once: Some(Once::Journal(7)), ..keep("requests.journal", b"asked") }).expect("sent");
+        drop(wait(&disk, |disk| disk.told.len() == 3));
         sender.send(keep("intent.json", b"new")).expect("sent");
         disk.lock().expect("a disk").full = false;
         sender.send(keep("time.json", b"now")).expect("sent");
-        let held = wait(&disk, |disk| disk.told.len() == 3);
-        assert_eq!(held.told[2], None);
-        assert_eq!(held.written, [("intent.json".into(), b"new".to_vec()), ("time.json".into(), b"now".to_vec())]);
+        let held = wait(&disk, |disk| disk.told.len() == 4);
+        assert_eq!(held.told[3], None);
+        let written = [("intent.json", "new"), ("requests.journal", "asked"), ("time.json", "now")];
+        assert_eq!(held.written, written.map(|(name, bytes)| (name.into(), bytes.as_bytes().to_vec())));
         drop(held);
         sender.send(keep("time.json", b"later")).expect("sent");
         drop(sender);
         writer.join().expect("ended");
-        assert_eq!(disk.lock().expect("a disk").written.len(), 3, "what was asked for last is written before the end");
+        assert_eq!(disk.lock().expect("a disk").written.len(), 4, "what was asked for last is written before the end");
     }
 }
