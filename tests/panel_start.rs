@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
     time::Duration,
 };
-use support::wait;
+use support::{cfa635::StandIn, wait};
 use tempfile::TempDir;
 
 /// A folder with a board whose display is `panel.png` in it, and settings.
@@ -89,4 +89,46 @@ fn what_fails_inside_can_be_read_before_it_is_tried_again() {
     assert_eq!(run(folder.path()).wait().expect("ended").code(), Some(70));
     assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
     assert!(panel(folder.path()).is_some());
+}
+
+/// A key of a serial panel, through the daemon and back to the glass; the press itself takes no time here.
+#[test]
+fn a_key_changes_the_screen_at_once() {
+    let port = support::free_port();
+    let folder = desk(&format!("[http]\nlisten = \"127.0.0.1:{port}\"\n"));
+    // A port has to be below /dev.
+    let ports = tempfile::tempdir_in("/dev/shm").expect("a folder");
+    let link = ports.path().join("cfa635");
+    let glass = StandIn::plug(&link);
+    let file = folder.path().join("desk.toml");
+    let board = fs::read_to_string(&file).expect("a board");
+    let (before, rest) = board.split_once("[display]").expect("a display");
+    let (_, after) = rest.split_once("[limits]").expect("limits");
+    let display = format!("[display]\nkind = \"cfa635\"\ndevice = {link:?}\n");
+    let keys = [("go", "enter"), ("up", "up"), ("down", "down")]
+        .map(|(role, key)| format!("[[button]]\nrole = {role:?}\nkeypad = {key:?}\n"))
+        .concat();
+    fs::write(&file, format!("{before}{display}{keys}[limits]{after}")).expect("written");
+    let mut daemon = run(folder.path());
+    wait("READY on the glass", Duration::from_secs(20), || glass.panel().row(0).contains("READY").then_some(()));
+    // Numbers of the keys: 1 is up, 2 is down (data sheet of the CFA635, report 0x80).
+    let mut took: Vec<Duration> = [2, 1, 2, 1, 2]
+        .map(|key| {
+            std::thread::sleep(Duration::from_millis(700));
+            let (before, pressed) = (glass.panel().row(0), support::now());
+            glass.panel().key(key, true, false);
+            glass.panel().key(key, false, false);
+            while glass.panel().row(0) == before {
+                assert!(pressed.elapsed() < Duration::from_secs(5), "key {key} is not answered");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            pressed.elapsed()
+        })
+        .into();
+    took.sort_unstable();
+    println!("from a key to a changed screen: {took:?}");
+    // 50 ms on a machine that does nothing else.
+    assert!(took[2] < Duration::from_millis(250), "{took:?}");
+    support::daemon::signal(daemon.id(), "TERM");
+    assert_eq!(daemon.wait().expect("ended").code(), Some(0));
 }
