@@ -57,7 +57,7 @@ linklab: setup-build ## the rate controller over traces of links beside OBS's ru
 	cargo test --locked --release --test linklab -- --nocapture --exact table
 
 fleet: setup-demo ## measure BOXES=1000 simulated boxes at one broker: online, start --all, traffic, CPU, a restart of the broker
-	ulimit -Sn "$$(ulimit -Hn)"; BOXES=$(BOXES) cargo test --release --locked --no-default-features --test fleet -- --ignored --nocapture --test-threads=1
+	ulimit -Sn "$$(ulimit -Hn)"; BOXES=$(BOXES) cargo test --release --locked --no-default-features --test fleet -- --ignored --nocapture
 
 screens: ## draw every screen of the panel into target/screens.png, a contact sheet
 	cargo test --locked --test screens every_screen
