@@ -195,7 +195,11 @@ fn a_serial_panel_shows_and_goes_on_air() {
     guest.wait_until_ready();
     let board = "/usr/share/fieldcast/boards/qemu-virt.toml";
     guest.run(&format!("sed -i 's/\"framebuffer\"/\"cfa635\"/; s#/dev/fb0#/dev/ttyS0#' {board}"));
-    let lamp = "[[lamp]]\\nkeypad = { number = 1, colour = \"red\" }\\non-air = \"on\"\\n";
+    // A lamp of the panel, and one that the kernel has: of the keyboard.
+    let led = guest.run("ls /sys/class/leds | grep -m 1 capslock").trim().to_owned();
+    let lamp = format!(
+        "[[lamp]]\\nkeypad = {{ number = 1, colour = \"red\" }}\\non-air = \"on\"\\n[[lamp]]\\nled = \"{led}\"\\non-air = \"on\"\\n"
+    );
     let keys = "[[button]]\\nrole = \"go\"\\nkeypad = \"enter\"\\n";
     guest.run(&format!("printf '{keys}{lamp}' >> {board} && systemctl restart fieldcastd"));
     guest.wait_for_status("the panel", |status| status["panel"]["present"] == true);
@@ -207,6 +211,8 @@ fn a_serial_panel_shows_and_goes_on_air() {
     panel.panel().key(5, false, false);
     guest.wait_until("ON AIR on the panel", SOON, |_| panel.panel().row(0).contains("ON AIR"));
     guest.wait_until("the lamp", SOON, |_| panel.panel().outputs[12] == 100);
+    let brightness = format!("cat /sys/class/leds/{led}/brightness");
+    guest.wait_until("the kernel's lamp", SOON, |guest| guest.run(&brightness).trim() != "0");
     assert_eq!(guest.status()["phase"], "on-air");
     // It falls silent for some seconds, and is painted anew.
     panel.panel().silent = true;
@@ -216,5 +222,6 @@ fn a_serial_panel_shows_and_goes_on_air() {
     panel.panel().silent = false;
     guest.wait_until("it is painted anew", SOON, |_| panel.panel().row(0).contains("ON AIR"));
     guest.run("systemctl stop fieldcastd");
+    assert_eq!(guest.run(&brightness).trim(), "0");
     guest.wait_until("the panel says so", SOON, |_| panel.panel().row(1).to_lowercase().contains("stop"));
 }
