@@ -37,6 +37,11 @@ function draw(status) {
   }));
 }
 
+/** Asks for the newest picture of the input. */
+function look() {
+  if (locked && !document.hidden) element("picture").src = `/preview.jpg?${Date.now()}`;
+}
+
 /** Follows the box, or asks for the PIN. */
 async function follow() {
   events?.close();
@@ -57,6 +62,7 @@ async function follow() {
     return;
   }
   draw(await answer.json());
+  look();
   events = new EventSource("/api/v1/events");
   events.addEventListener("status", (event) => draw(JSON.parse(event.data)));
   // Gone, or revoked: the status tells which.
@@ -87,7 +93,7 @@ element("pair").addEventListener("submit", async (event) => {
 });
 
 setInterval(() => {
-  if (events && locked && !document.hidden) element("picture").src = `/preview.jpg?${Date.now()}`;
+  if (events) look();
 }, 2000);
 
 follow();
