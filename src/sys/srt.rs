@@ -297,21 +297,16 @@ impl SrtSocket {
         }
     }
 
-    /// Media that the peer has not acknowledged: from the oldest packet to the newest.
-    pub fn span(&self) -> Duration {
-        self.buffer().map_or(Duration::ZERO, |(span, _)| span)
-    }
-
-    fn buffer(&self) -> Option<(Duration, u64)> {
+    fn unacknowledged(&self) -> Option<u64> {
         let (mut blocks, mut bytes) = (0, 0);
         // SAFETY: both addresses are valid for writes.
         let span = unsafe { srt_getsndbuffer(self.0, &raw mut blocks, &raw mut bytes) };
-        Some((Duration::from_millis(u64::try_from(span).ok()?), bytes as u64))
+        (span >= 0).then_some(bytes as u64)
     }
 
     /// What libsrt knows of the connection; none when it is broken.
     pub fn figures(&self) -> Option<SrtFigures> {
-        let (_, unacknowledged) = self.buffer()?;
+        let unacknowledged = self.unacknowledged()?;
         let mut monitor = mem::MaybeUninit::<Monitor>::zeroed();
         // SAFETY: it writes plain numbers, for all of which zeroes are a value, and fewer than the struct has room for.
         let monitor = unsafe {

@@ -14,8 +14,10 @@ pub struct Receipts {
     /// Bytes of the transport stream, and the media that they carry.
     written: u64,
     media: u64,
-    /// After so many bytes, so much media.
-    marks: VecDeque<(u64, u64)>,
+    /// The capture time of the newest media.
+    newest: Time,
+    /// After so many bytes, so much media, up to this capture time.
+    marks: VecDeque<(u64, u64, Time)>,
     /// Bytes that were acknowledged, and the media that was whole then.
     gone: u64,
     acknowledged: u64,
@@ -28,14 +30,25 @@ pub struct Receipts {
 }
 
 impl Receipts {
-    /// `bytes` of the transport stream, which carry `media` bytes, wait to be sent.
-    pub fn put(&mut self, bytes: usize, media: usize, now: Time) {
+    /// `bytes` of the transport stream, which carry `media` bytes captured up to `time`, wait to be sent.
+    pub fn put(&mut self, bytes: usize, media: usize, time: Time, now: Time) {
         if !self.is_outstanding() {
             self.moved = now;
         }
         self.written += bytes as u64;
         self.media += media as u64;
-        self.marks.push_back((self.written, self.media));
+        self.newest = self.newest.max(time);
+        self.marks.push_back((self.written, self.media, self.newest));
+    }
+
+    /// The capture time of the newest media.
+    pub fn newest(&self) -> Time {
+        self.newest
+    }
+
+    /// Media that was not acknowledged, in capture time: from the oldest unit to the newest.
+    pub fn span(&self) -> Duration {
+        self.marks.front().map_or(Duration::ZERO, |(.., oldest)| self.newest.since(*oldest))
     }
 
     /// All but the last `unacknowledged` bytes were acknowledged.
@@ -45,9 +58,9 @@ impl Receipts {
             return;
         }
         (self.gone, self.moved, self.doubted) = (gone, now, None);
-        while let Some(&(_, media)) = self.marks.front().filter(|(end, _)| *end <= gone) {
-            self.acknowledged = media;
-            self.whole = self.marks.pop_front().unwrap_or_default();
+        while let Some(&(end, media, _)) = self.marks.front().filter(|(end, ..)| *end <= gone) {
+            (self.acknowledged, self.whole) = (media, (end, media));
+            self.marks.pop_front();
         }
     }
 
@@ -67,7 +80,7 @@ impl Receipts {
         let part = self
             .marks
             .front()
-            .map_or(0, |&(end, media)| (media - before) * self.gone.saturating_sub(from) / (end - from).max(1));
+            .map_or(0, |&(end, media, _)| (media - before) * self.gone.saturating_sub(from) / (end - from).max(1));
         self.acknowledged + part
     }
 
@@ -106,12 +119,14 @@ mod tests {
     #[test]
     fn counts_whole_units_that_left_the_buffer() {
         let mut receipts = Receipts::default();
-        receipts.put(188 * 8, 1000, at(0));
-        receipts.put(188 * 16, 2000, at(10));
+        receipts.put(188 * 8, 1000, at(0), at(0));
+        receipts.put(188 * 16, 2000, at(33), at(10));
+        assert_eq!(receipts.span(), Duration::from_millis(33));
         receipts.observe(188 * 17, at(20));
         assert_eq!((receipts.acknowledged(), receipts.arrived()), (0, 875));
         receipts.observe(188 * 16, at(30));
         assert_eq!((receipts.acknowledged(), receipts.arrived()), (1000, 1000));
+        assert_eq!(receipts.span(), Duration::ZERO, "one unit");
         receipts.observe(188 * 8, at(35));
         assert_eq!((receipts.acknowledged(), receipts.arrived()), (1000, 2000));
         receipts.observe(0, at(40));
@@ -122,11 +137,11 @@ mod tests {
     fn stalls_only_while_media_is_under_way() {
         let mut receipts = Receipts::default();
         assert!(!receipts.stalled(at(100_000)));
-        receipts.put(188, 100, at(100_000));
+        receipts.put(188, 100, at(0), at(100_000));
         assert!(!receipts.stalled(at(103_999)) && receipts.stalled(at(104_000)));
         receipts.observe(0, at(104_000));
         assert!(!receipts.stalled(at(500_000)));
-        receipts.put(188, 100, at(500_000));
+        receipts.put(188, 100, at(0), at(500_000));
         receipts.doubt(at(500_100));
         assert!(!receipts.stalled(at(502_000)) && receipts.stalled(at(502_100)));
     }
@@ -140,7 +155,7 @@ mod tests {
             for (put, bytes, step) in events {
                 now += step;
                 match put {
-                    true => receipts.put(bytes as usize + 188, bytes as usize, at(now)),
+                    true => receipts.put(bytes as usize + 188, bytes as usize, at(now), at(now)),
                     false => receipts.observe(bytes, at(now)),
                 }
                 prop_assert!(receipts.acknowledged() >= last && receipts.acknowledged() <= receipts.media());

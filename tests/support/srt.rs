@@ -1,7 +1,8 @@
 //! A real SRT receiver, and a way to it that loses packets.
 
-use super::{Process, free_port, now};
+use super::{Process, free_port, host::Host, now};
 use std::{
+    ffi::OsString,
     fs::{self, File, OpenOptions},
     net::{SocketAddr, UdpSocket},
     path::PathBuf,
@@ -16,11 +17,16 @@ use std::{
 };
 use tempfile::TempDir;
 
+const PROGRAM: &str = "srt-live-transmit";
+
 /// srt-live-transmit, listening, which writes what it receives to a file.
 pub struct Receiver {
     process: Option<Process>,
     folder: TempDir,
     options: String,
+    /// What runs it, and where it listens.
+    program: Vec<OsString>,
+    address: String,
     /// Its UDP port.
     pub port: u16,
 }
@@ -28,8 +34,20 @@ pub struct Receiver {
 impl Receiver {
     /// Starts it with these options, such as `"passphrase=..."`; it ends when dropped.
     pub fn start(options: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut receiver = Self { process: None, folder, options: options.into(), port: free_port() };
+        Self::start_at(vec![PROGRAM.into()], "127.0.0.1", options)
+    }
+
+    /// Starts it on another host, where it has this address.
+    pub fn start_on(host: &Host, address: &str) -> Self {
+        let command = host.command(PROGRAM);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        Self::start_at(words.map(OsString::from).collect(), address, "")
+    }
+
+    fn start_at(program: Vec<OsString>, address: &str, options: &str) -> Self {
+        let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
+        let address = address.into();
+        let mut receiver = Self { process: None, folder, options: options.into(), program, address, port };
         receiver.restart();
         receiver
     }
@@ -43,8 +61,9 @@ impl Receiver {
     pub fn restart(&mut self) {
         self.process = None;
         let options = format!("mode=listener&{}", self.options);
-        let mut command = Command::new("srt-live-transmit");
-        command.args(["-q", "-c:1316", &format!("srt://127.0.0.1:{}?{options}", self.port), "file://con"]);
+        let mut command = Command::new(&self.program[0]);
+        command.args(&self.program[1..]);
+        command.args(["-q", "-c:1316", &format!("srt://{}:{}?{options}", self.address, self.port), "file://con"]);
         command.stdout(self.append("received.ts")).stderr(self.append("log"));
         self.process = Some(Process::start(&mut command));
     }
@@ -73,7 +92,7 @@ impl Receiver {
 
     /// Where to push to.
     pub fn url(&self) -> String {
-        format!("srt://127.0.0.1:{}", self.port)
+        format!("srt://{}:{}", self.address, self.port)
     }
 
     /// What it received.
