@@ -1,5 +1,7 @@
 //! What can be asked of the box: the same names and arguments on every surface. Each command gets exactly one answer.
 
+pub mod studio;
+
 use crate::settings::{Changes, nearest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -107,6 +109,15 @@ pub enum Command {
         /// The computer's id.
         id: String,
     },
+    /// Make what is pushed to a Studio Source public.
+    Publish(Box<studio::Publish>),
+    /// End the Broadcast that this box made public; the push goes on.
+    End {
+        /// Always needed.
+        confirm: bool,
+    },
+    /// Something else that the Studio is asked.
+    Studio(Box<studio::Request>),
 }
 
 /// What the operator lets viewers see.
@@ -124,7 +135,7 @@ pub enum Cut {
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 20] = [
+    pub const NAMES: [&str; 42] = [
         "start",
         "stop",
         "set",
@@ -145,6 +156,28 @@ impl Command {
         "pair",
         "tokens",
         "revoke",
+        "publish",
+        "end",
+        "schedule",
+        "studio-accounts",
+        "studio-link",
+        "studio-unlink",
+        "studio-sources",
+        "studio-source",
+        "studio-source-create",
+        "studio-source-rename",
+        "studio-source-delete",
+        "studio-broadcasts",
+        "studio-broadcast",
+        "studio-broadcast-end",
+        "studio-broadcast-delete",
+        "studio-schedules",
+        "studio-schedule-cancel",
+        "studio-schedule-start",
+        "studio-upload",
+        "studio-post",
+        "studio-media",
+        "studio-download",
     ];
 
     /// Its name on every surface.
@@ -170,6 +203,9 @@ impl Command {
             Self::Pair => "pair",
             Self::Tokens => "tokens",
             Self::Revoke { .. } => "revoke",
+            Self::Publish(_) => "publish",
+            Self::End { .. } => "end",
+            Self::Studio(request) => request.what.name(),
         }
     }
 
@@ -215,7 +251,12 @@ impl Command {
             "pair" => with(&[]).map(|_| Self::Pair)?,
             "tokens" => with(&[]).map(|_| Self::Tokens)?,
             "revoke" => Self::Revoke { id: with(&["id"])?.text("id")? },
-            _ => return Err(unknown_command(name)),
+            "publish" => Self::Publish(Box::new(studio::Publish::parse(arguments)?)),
+            "end" => Self::End { confirm: confirmed()? },
+            _ => match studio::Request::parse(name, arguments) {
+                Some(request) => Self::Studio(Box::new(request?)),
+                None => return Err(unknown_command(name)),
+            },
         })
     }
 }
@@ -276,6 +317,15 @@ impl Arguments {
 
     fn text(&self, name: &str) -> Result<String, Answer> {
         self.optional_text(name)?.ok_or_else(|| Answer::wrong(name, "is missing"))
+    }
+
+    /// Text of up to `longest` characters, with line breaks.
+    fn long_text(&self, name: &str, longest: usize) -> Result<Option<String>, Answer> {
+        let text = |value: &Value| match value.as_str() {
+            Some(text) if (1..=longest).contains(&text.chars().count()) && !text.contains('\0') => Ok(text.to_owned()),
+            _ => Err(Answer::wrong(name, format!("expected a text of 1 to {longest} characters"))),
+        };
+        self.given(name).map(text).transpose()
     }
 
     fn flag(&self, name: &str) -> Result<Option<bool>, Answer> {
@@ -403,6 +453,11 @@ impl Answer {
     /// Not done because of `reason`.
     pub fn failed(reason: Reason, text: impl Into<String>) -> Self {
         Self::Failed { reason, text: text.into(), field: None }
+    }
+
+    /// Not done, as it does `what`, which has to be confirmed.
+    pub fn not_confirmed(what: &str) -> Self {
+        Self::failed(Reason::ConfirmationNeeded, format!("{what}: send it again with confirm = true"))
     }
 
     /// Not done because argument `field` is wrong.

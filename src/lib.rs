@@ -29,6 +29,7 @@
 //! | [`panel`] | screens (pure), displays and the thread that draws them, buttons, lamps, serial panels |
 //! | [`http`] | status, commands and preview: on loopback, and over TLS for paired computers (`pairing` is pure) |
 //! | [`remote`] | MQTT: messages, journal, spool and session (pure), one connection, the task that holds it |
+//! | [`studio`] | X Media Studio's Producer by X's API: accounts, Sources, Broadcasts, media; used by box and desk |
 //! | [`state`] [`host`] [`clock`] [`sys`] | the state folder, the box's figures, what time it is, system calls |
 //! | [`network`] [`watch`] [`notify`] [`log`] | what changes on the network and at devices, the service manager, the log |
 //! | [`cli`] [`daemon`] | the command line, and the loop that owns clock, channels and edges |
@@ -61,6 +62,7 @@ pub mod remote;
 pub mod settings;
 pub mod state;
 pub mod status;
+pub mod studio;
 pub mod sys;
 pub mod units;
 pub mod uplink;

@@ -38,7 +38,7 @@ impl Control {
             Command::Start { sources } => self.start(request, sources, now),
             Command::Stop { confirm } => {
                 if self.pushing() && !confirm && origin != Origin::Panel {
-                    return Err(not_confirmed("This ends the push"));
+                    return Err(Answer::not_confirmed("This ends the push"));
                 }
                 let mut effects = Vec::new();
                 if self.intent == Intent::OnAir {
@@ -127,7 +127,7 @@ impl Control {
                     return Err(Answer::failed(Reason::WrongState, "Stop the push first"));
                 }
                 if !confirm && origin != Origin::Panel {
-                    return Err(not_confirmed("This deletes what was changed on this box"));
+                    return Err(Answer::not_confirmed("This deletes what was changed on this box"));
                 }
                 // Answered when it is done, which is last: nothing is written after it.
                 (self.shutdown, self.restart) = (Some(now), Some(Restart::Reset(request)));
@@ -136,6 +136,10 @@ impl Control {
             Command::Pair => perform(Job::Pair),
             Command::Tokens => perform(Job::Tokens),
             Command::Revoke { id } => perform(Job::Revoke(id)),
+            Command::Publish(_) | Command::End { .. } => {
+                Err(Answer::failed(Reason::WrongState, "No Source of the Studio is set up"))
+            }
+            Command::Studio(request) => perform(Job::Studio(request)),
         }
     }
 
@@ -143,7 +147,7 @@ impl Control {
         if !self.pushing() || confirm || origin == Origin::Panel {
             return Ok(());
         }
-        Err(not_confirmed(match self.settings.push.at_power_on {
+        Err(Answer::not_confirmed(match self.settings.push.at_power_on {
             PowerOn::Never => "This ends the push",
             PowerOn::Resume | PowerOn::Always => interrupts,
         }))
@@ -183,10 +187,6 @@ impl Control {
         !self.settings.sources.is_empty()
             && self.signals.get(&self.input).is_some_and(|signal| signal.state == SignalState::Locked)
     }
-}
-
-fn not_confirmed(what: &str) -> Answer {
-    Answer::failed(Reason::ConfirmationNeeded, format!("{what}: send it again with confirm = true"))
 }
 
 fn one(key: &str, value: Value) -> Changes {

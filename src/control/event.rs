@@ -7,6 +7,7 @@ use crate::{
     media::{self, FailureKind, Order, Plan, StillPlan},
     settings::{Changes, Settings, Source},
     status::{Fault, Intent, Showing, SignalState},
+    studio,
     units::{BitRate, Mode, Time},
     uplink::{
         self, Cause, MediaInfo,
@@ -187,6 +188,13 @@ pub enum Event {
     Paired(Vec<(String, String)>),
     /// This PIN pairs a computer and is to be seen at the box, or none does any more.
     Pin(Option<Pin>),
+    /// The Studio's answer to a question.
+    Studio {
+        /// Which.
+        id: studio::AskId,
+        /// What.
+        told: studio::Told,
+    },
     /// The process is asked to end. The intent stays.
     Shutdown,
     /// Time has passed.
@@ -282,6 +290,15 @@ pub enum Effect {
     SaveIntent(SavedIntent),
     /// Keep the video bitrate that this network carries, for the next start in it.
     KeepRate(BitRate),
+    /// Ask the Studio about the Broadcast of this Source, which has `studio = {...}`; [`Event::Studio`] answers.
+    AskStudio {
+        /// The question's id.
+        id: studio::AskId,
+        /// Whose account and Source.
+        source: Box<Source>,
+        /// What.
+        ask: studio::Ask,
+    },
     /// Answer a command.
     Answer {
         /// Which.
@@ -335,6 +352,8 @@ pub enum Job {
     Tokens,
     /// Revoke the token of the computer with this id.
     Revoke(String),
+    /// Ask the Studio.
+    Studio(Box<crate::command::studio::Request>),
 }
 
 /// The intent as it is kept over a power cut.

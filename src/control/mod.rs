@@ -222,6 +222,7 @@ impl Control {
             Event::Pin(pin) => self.pin = pin,
             Event::NetworkChanged => effects.push(Effect::RetryUplinks),
             Event::Display { present, errors } => self.display = Some((present, errors)),
+            Event::Studio { .. } => {}
             Event::Shutdown => {
                 self.shutdown.get_or_insert(now.time);
             }

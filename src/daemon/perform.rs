@@ -86,6 +86,7 @@ impl Daemon {
                 self.files.keep("intent.json", versioned(&intent));
             }
             Effect::KeepRate(rate) => self.keep_rate(rate),
+            Effect::AskStudio { .. } => {}
             Effect::Answer { request, answer } => self.answer(request, answer),
             Effect::Perform { request, job } => self.perform_job(request, job),
             Effect::Reset { request } => self.reset(request),

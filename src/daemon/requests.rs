@@ -123,6 +123,7 @@ impl Daemon {
                 let answer = self.revoke(&id);
                 self.answer(request, answer);
             }
+            Job::Studio(_) => self.answer(request, Answer::failed(Reason::WrongState, "No account of X is linked")),
             Job::Preview(worker) => {
                 self.picture_requests.push(request);
                 self.order(worker, Order::Preview);

@@ -37,6 +37,7 @@ pub(super) fn cross(settings: &Settings, board: Option<&Board>) -> Vec<Flaw> {
         flaws.push(Flaw::new("http.listen", "beyond loopback a port is needed, such as 8443: people type it"));
     }
     mqtt::check(&settings.mqtt, &mut flaws);
+    studio(settings, &mut flaws);
     if settings.clock.http.len() > 8 {
         flaws.push(Flaw::new("clock.http", "at most 8 web servers"));
     }
@@ -147,12 +148,18 @@ fn check_source(settings: &Settings, index: usize, source: &Source, flaws: &mut 
     }
 
     match (&source.url, &source.service) {
+        (None, None) if source.studio.is_some() => studio_source(source, at, flaws),
+        _ if source.studio.is_some() => flaws.push(Flaw {
+            at: vec![at("studio"), at("url"), at("service")],
+            text: "one of url, service and studio, not several".into(),
+        }),
         (Some(_), Some(_)) => {
             flaws.push(Flaw { at: vec![at("service"), at("url")], text: "either url or service, not both".into() })
         }
         (None, None) => flaws.push(Flaw {
             at: vec![at("url"), at("service")],
-            text: "where to push is missing: give url = \"rtmps://...\" or service = \"...\"".into(),
+            text: "where to push is missing: give url = \"rtmps://...\", service = \"...\" or studio = { source-id = \"...\" }"
+                .into(),
         }),
         (Some(url), None) => {
             let wrong = url.parse::<IngestUrl>().err();
@@ -167,6 +174,37 @@ fn check_source(settings: &Settings, index: usize, source: &Source, flaws: &mut 
     match source.url.as_deref().is_some_and(|url| url.trim_start().to_ascii_lowercase().starts_with("srt:")) {
         true => login::srt(source, at, flaws),
         false => login::rtmp(source, at, flaws),
+    }
+}
+
+/// The Studio tells URL and key.
+fn studio_source(source: &Source, at: impl Fn(&str) -> String, flaws: &mut Vec<Flaw>) {
+    let Some(studio) = &source.studio else { return };
+    let id = &studio.source_id;
+    if id.is_empty() || id.len() > 19 || !id.chars().all(|c| c.is_ascii_digit()) {
+        flaws.push(Flaw::new(
+            at("studio.source-id"),
+            "expected the Source's id, up to 19 digits: fieldcast studio sources",
+        ));
+    }
+    if let Some(account) = &studio.account {
+        line_of_text(&at("studio.account"), account, 64, flaws);
+    }
+    if source.key.is_some() || source.key_file.is_some() || source.credential.is_some() {
+        flaws.push(Flaw::new(at("studio"), "the Studio tells the stream key: leave out key, key-file and credential"));
+    }
+}
+
+/// `[studio]`
+fn studio(settings: &Settings, flaws: &mut Vec<Flaw>) {
+    let studio = &settings.studio;
+    for (key, text) in [("studio.client-id", &studio.client_id), ("studio.account", &studio.account)] {
+        text.iter().for_each(|text| line_of_text(key, text, 128, flaws));
+    }
+    if let Some(url) = &studio.base_url
+        && let Err(wrong) = crate::studio::types::check_base_url(url)
+    {
+        flaws.push(Flaw::new("studio.base-url", wrong));
     }
 }
 

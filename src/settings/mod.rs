@@ -59,6 +59,8 @@ pub struct Settings {
     pub clock: Clock,
     /// The front panel.
     pub panel: Panel,
+    /// X Media Studio's Producer.
+    pub studio: Studio,
 }
 
 impl Default for Settings {
@@ -76,6 +78,7 @@ impl Default for Settings {
             mqtt: Mqtt::default(),
             clock: Clock::default(),
             panel: Panel::default(),
+            studio: Studio::default(),
         }
     }
 }
@@ -224,7 +227,7 @@ impl Encryption {
     }
 }
 
-/// `[[source]]`: a named place to push to. Either `url`, or `service` with `region`; for RTMP the stream key in one of three
+/// `[[source]]`: a named place to push to. Either `url`, or `service` with `region`, or `studio`; for RTMP the stream key in one of three
 /// ways, for SRT what its receiver wants of `stream-id`, `passphrase`, `encryption` and `latency`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -237,6 +240,8 @@ pub struct Source {
     pub service: Option<String>,
     /// `"auto"` or a region of that service; with `url`, a label only.
     pub region: Option<String>,
+    /// A Source of the Studio, which tells URL and key.
+    pub studio: Option<StudioId>,
     /// The stream key.
     pub key: Option<Secret>,
     /// A file that holds the stream key, read when a push starts.
@@ -409,4 +414,27 @@ impl Default for Panel {
     fn default() -> Self {
         Self { hold_to_start: Span::from_millis(1000), hold_to_stop: Span::from_millis(2000), brightness: 80 }
     }
+}
+
+/// `studio = {...}` of a Source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StudioId {
+    /// The linked account; none: that of `[studio]`, or the only one.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// The API's id of the Source, up to 19 digits.
+    pub source_id: String,
+}
+
+/// `[studio]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Studio {
+    /// The operator's own app at X.
+    pub client_id: Option<String>,
+    /// The linked account that is used where none is named.
+    pub account: Option<String>,
+    /// Where X's API is; none: `https://api.x.com`.
+    pub base_url: Option<String>,
 }

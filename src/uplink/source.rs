@@ -22,6 +22,9 @@ pub enum SourceError {
     /// Neither.
     #[error("the Source has neither \"url\" nor \"service\"")]
     Nowhere,
+    /// The Studio has not told yet.
+    #[error("the Studio has not told where this Source is: link the account with `fieldcast studio link`")]
+    NotTold,
     /// Both.
     #[error("the Source has both \"url\" and \"service\": leave one out")]
     TwoWays,
@@ -53,6 +56,7 @@ pub enum SourceError {
 pub fn ingest(source: &Source) -> Result<Ingest, SourceError> {
     let region = source.region.as_deref().unwrap_or("auto");
     let service = match (&source.url, &source.service) {
+        (None, None) if source.studio.is_some() => return Err(SourceError::NotTold),
         (None, None) => return Err(SourceError::Nowhere),
         (Some(_), Some(_)) => return Err(SourceError::TwoWays),
         (Some(url), None) => return Ok(Ingest::Fixed(source.region.clone(), url.parse()?)),
