@@ -150,7 +150,7 @@ async fn the_rate_follows_a_shaped_link_as_in_the_lab() {
     let ingest = Nginx::start();
     let push = Push::start(target(&ingest.url(), "shaped"), no_trust());
     let real = follow(push, |step| shape("change", RATES[step])).await;
-    compare(&real, &in_the_lab(1), 0.7..1.4);
+    compare(&real, &in_the_lab(1), 0.6..1.6);
 }
 
 /// With the second step the way takes three times as long, too, which is no queue.
