@@ -1,8 +1,20 @@
-//! What the box asks about its own Broadcast, and what it is told (pure). Asked of the account and Source of a push Source with
+//! What the box asks about its own Broadcast, and what it is told. Asked of the account and Source of a push Source with
 //! `studio = {...}`.
 
-use super::{Broadcast, Trouble};
+use super::{Broadcast, Studio, Trouble};
+use crate::settings::Secret;
 use jiff::Timestamp;
+
+/// Where a Source takes its media, verbatim as the API says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingest {
+    /// `rtmps://` where there is one.
+    pub url: String,
+    /// The stream key.
+    pub key: Secret,
+    /// The region of the Source.
+    pub region: Option<String>,
+}
 
 /// A question; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,4 +71,21 @@ pub enum Told {
     Ended,
     /// It could not be learnt or done.
     Failed(Trouble),
+}
+
+impl Studio {
+    /// Asks about the box's own Broadcast, of the Source `source_id` of `account`.
+    pub async fn ask(&self, account: Option<&str>, source_id: &str, ask: Ask) -> Told {
+        let _ = (source_id, ask);
+        Told::Failed(Trouble::NotLinked(account.unwrap_or_default().into()))
+    }
+
+    /// Ingest and stream key of a Source.
+    ///
+    /// # Errors
+    /// They cannot be learnt, and are not known from before.
+    pub async fn ingest(&self, account: Option<&str>, source_id: &str) -> Result<Ingest, Trouble> {
+        let _ = source_id;
+        Err(Trouble::NotLinked(account.unwrap_or_default().into()))
+    }
 }
