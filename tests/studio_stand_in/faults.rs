@@ -73,7 +73,7 @@ impl Fault {
             Self::LostAnswer => return Answer::Cut,
             Self::HangAfter => return Answer::Hang,
             Self::TruncatedJson => Sent::Whole(half),
-            Self::HalfBody => Sent::Cut(Some(half), length),
+            Self::HalfBody => Sent::cut(half, length),
             Self::Huge => Sent::Endless(100_000_000),
             Self::Drip(each) => Sent::dripping(text, *each),
             _ => Sent::Whole(text),

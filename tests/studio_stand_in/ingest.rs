@@ -9,7 +9,11 @@ use super::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{Response, body::Incoming};
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{Mutex, Weak},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -39,18 +43,21 @@ pub async fn told(shared: &Shared, path: &str, body: Incoming) -> io::Result<Res
     Ok(Response::builder().status(if known { 200 } else { 404 }).body(Sent::Whole(Bytes::new())).expect("a right head"))
 }
 
-/// Reads nginx's page of statistics (`rtmp_stat all`) again and again. While it cannot be had, nobody pushes.
-pub async fn watch(shared: Shared, url: String) {
-    loop {
+/// Reads nginx's page of statistics (`rtmp_stat all`) again and again, as long as the stand-in runs. While it cannot be had,
+/// nobody pushes.
+pub async fn watch(shared: Weak<Mutex<World>>, url: String) {
+    while shared.strong_count() > 0 {
         let page = timeout(Duration::from_secs(2), read(&url)).await;
         let page = page.ok().and_then(Result::ok).unwrap_or_default();
         let publishing = publishing(&page);
+        let Some(shared) = shared.upgrade() else { return };
         let mut world = lock(&shared);
         let keys: Vec<_> = world.sources.iter().map(|source| source.stream_key.clone()).collect();
         for key in keys {
             set_active(&mut world, &key, publishing.contains(&key));
         }
         drop(world);
+        drop(shared);
         sleep(EACH).await;
     }
 }

@@ -281,6 +281,12 @@ impl StandIn {
         ingest::set_active(&mut world, &key, active);
     }
 
+    /// Gives a source another key, such as that of a stream which an ingest already gets.
+    pub fn set_key(&self, source_id: &str, key: &str) {
+        let mut world = self.world();
+        world.sources.iter_mut().find(|source| source.id == source_id).expect("a source").stream_key = key.to_owned();
+    }
+
     /// Viewers of a broadcast.
     pub fn set_watching(&self, broadcast_id: &str, viewers: u64) {
         let mut world = self.world();
@@ -350,9 +356,9 @@ impl StandIn {
         assert!(violations.is_empty(), "{violations:#?}");
     }
 
-    /// Follows an nginx by its page of statistics.
+    /// Follows an nginx by its page of statistics, on a thread that ends with the stand-in.
     pub fn watch_nginx(&self, url: &str) -> thread::JoinHandle<()> {
-        let (shared, url) = (Arc::clone(&self.shared), url.to_owned());
+        let (shared, url) = (Arc::downgrade(&self.shared), url.to_owned());
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(ingest::watch(shared, url));

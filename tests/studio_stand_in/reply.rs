@@ -159,13 +159,17 @@ pub enum Sent {
     Made(u64, u64),
     /// JSON text that has no end yet after so many bytes.
     Endless(u64),
-    /// The length of the whole is announced, and the connection is cut after this part.
-    Cut(Option<Bytes>, u64),
+    /// The length of the whole is announced, and the connection is cut after this part, once that has left.
+    Cut(Option<Bytes>, u64, Pin<Box<Sleep>>),
 }
 
 impl Sent {
     pub fn dripping(text: Bytes, each: Duration) -> Self {
         Self::Dripping(text, each, Box::pin(sleep(each)))
+    }
+
+    pub fn cut(part: Bytes, length: u64) -> Self {
+        Self::Cut(Some(part), length, Box::pin(sleep(Duration::from_millis(100))))
     }
 }
 
@@ -197,9 +201,12 @@ impl Body for Sent {
                 *left -= piece;
                 frame(vec![b'['; piece as usize].into())
             }
-            Self::Cut(part, _) => match part.take() {
+            Self::Cut(part, _, wait) => match part.take() {
                 Some(part) => frame(part),
-                None => Poll::Ready(Some(Err(io::Error::other("cut, as a test asked for")))),
+                None => {
+                    ready!(wait.as_mut().poll(context));
+                    Poll::Ready(Some(Err(io::Error::other("cut, as a test asked for"))))
+                }
             },
         }
     }
@@ -208,7 +215,7 @@ impl Body for Sent {
         SizeHint::with_exact(match self {
             Self::Whole(bytes) | Self::Dripping(bytes, ..) => bytes.len() as u64,
             Self::Made(at, end) => end - at,
-            Self::Endless(length) | Self::Cut(_, length) => *length,
+            Self::Endless(length) | Self::Cut(_, length, _) => *length,
         })
     }
 }

@@ -120,7 +120,8 @@ async fn answer(shared: Shared, is_api: bool, request: Request<Incoming>) -> io:
         if !is_api && head.headers.contains_key(AUTHORIZATION) {
             world.violations.push(format!("{method} {shown}: a token was given to another host than the API's"));
         }
-        world.asked.push(Asked { method: method.clone(), path: shown, template, status: None, refusal: None });
+        let at = world.now();
+        world.asked.push(Asked { at, method: method.clone(), path: shown, template, status: None, refusal: None });
         world.asked.len() - 1
     };
     let Ok(body) = Limited::new(body, LONGEST).collect().await else {
@@ -170,7 +171,6 @@ fn decide(
             }
             if let Content::Json(body) = &mut reply.content
                 && world.settings.unknown_fields
-                && !matches!(route, Route::Token | Route::Revoke)
             {
                 add_unknown(body);
             }

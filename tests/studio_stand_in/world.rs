@@ -174,6 +174,8 @@ pub struct Upload {
 /// One request. Nothing secret is in it: a path that the schema refuses is shown as its template.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// When it came, since 1970, by the stand-in's clock.
+    pub at: Duration,
     pub method: String,
     pub path: String,
     /// The path with its parameters in braces; empty if there is no such route.
@@ -208,7 +210,7 @@ pub struct World {
     pub violations: Vec<String>,
     /// Where its other host is: not X's API, and so not to be given a token.
     pub elsewhere: String,
-    /// Where an ingest says who pushes; on that host, with a part that is not guessed.
+    /// Ids that were given.
     count: u64,
     shapes: usize,
 }
@@ -293,7 +295,7 @@ impl World {
         (rate_headers(limit, limit - *count, *reset), too_many)
     }
 
-    /// Takes the next fault of this route that is or is not due before the request is carried out.
+    /// Takes the next fault of this route.
     pub fn fault(&mut self, route: Route) -> Option<Fault> {
         let at = self.faults.iter().position(|(of, ..)| *of == route)?;
         let (_, fault, left) = &mut self.faults[at];

@@ -1,94 +1,18 @@
 //! The stand-in of the Studio is strict: what it refuses, what it tells once, and what it does when it fails on purpose.
 
-#[path = "studio_stand_in/mod.rs"]
+mod faults;
+mod media;
+mod raw;
+mod schedule;
+#[path = "../studio_stand_in/mod.rs"]
 mod stand_in;
+#[path = "../support/mod.rs"]
+mod support;
 
-use serde_json::{Value, json};
+use raw::{Client, Reply, raw};
+use serde_json::json;
 use stand_in::{Fault, Route, StandIn, State, challenge, signature};
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    time::Duration,
-};
-
-#[derive(Debug)]
-struct Reply {
-    /// 0 without an answer.
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    }
-}
-
-/// One request on a connection of its own.
-fn raw(base: &str, method: &str, path: &str, headers: &str, body: &[u8]) -> Reply {
-    let host = base.strip_prefix("http://").expect("a base");
-    let Ok(mut stream) = TcpStream::connect(host) else {
-        return Reply { status: 0, head: String::new(), body: Vec::new() };
-    };
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
-    let length = body.len();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n"
-    );
-    let _ = stream.write_all(&[head.as_bytes(), body].concat());
-    let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes);
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
-    let head = String::from_utf8_lossy(&bytes[..end]).to_string();
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-    Reply { status, head, body: bytes[end..].to_vec() }
-}
-
-/// A client with a token.
-struct Client<'a> {
-    studio: &'a StandIn,
-    token: String,
-}
-
-impl<'a> Client<'a> {
-    fn of(studio: &'a StandIn) -> Self {
-        Self { studio, token: studio.link("fieldcast").access }
-    }
-
-    fn bare(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Reply {
-        raw(&self.studio.url(), method, path, &format!("Authorization: Bearer {}\r\n{headers}", self.token), body)
-    }
-
-    fn get(&self, path: &str) -> Reply {
-        self.bare("GET", path, "", b"")
-    }
-
-    fn send(&self, method: &str, path: &str, body: &Value) -> Reply {
-        self.bare(method, path, "Content-Type: application/json\r\n", body.to_string().as_bytes())
-    }
-
-    /// The id of a new source.
-    fn source(&self) -> String {
-        let reply = self.send("POST", "/2/sources", &json!({"name": "Main", "region": "eu-central-1"}));
-        assert_eq!(reply.status, 201, "{reply:?}");
-        reply.json()["data"]["id"].as_str().expect("an id").to_owned()
-    }
-
-    fn segment(&self, id: &str, index: u64, bytes: &[u8]) -> Reply {
-        let head = format!(
-            "--b\r\nContent-Disposition: form-data; name=\"segment_index\"\r\n\r\n{index}\r\n\
-             --b\r\nContent-Disposition: form-data; name=\"media\"; filename=\"a\"\r\n\r\n"
-        );
-        let body = [head.as_bytes(), bytes, b"\r\n--b--\r\n"].concat();
-        let kind = "Content-Type: multipart/form-data; boundary=b\r\n";
-        self.bare("POST", &format!("/2/media/upload/{id}/append"), kind, &body)
-    }
-}
+use std::time::Duration;
 
 fn form(studio: &StandIn, path: &str, fields: &[(&str, &str)]) -> Reply {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
