@@ -11,6 +11,7 @@ mod rates;
 mod remote;
 mod requests;
 mod settings;
+mod studio;
 
 use crate::{
     board::{Board, Tally},
@@ -34,6 +35,7 @@ use crate::{
     settings::{Changes, Layers, OutputMode},
     state::{ClockFloor, StateFolder},
     status::{Fault, NetworkStatus, Showing, Stats, Status},
+    studio::Studio,
     sys,
     units::{Mode, Time},
     uplink::{self, trust::Trust},
@@ -204,6 +206,8 @@ struct Daemon {
     reboot: bool,
     floor: ClockFloor,
     trust: Arc<Trust>,
+    /// None: the accounts cannot be kept.
+    studio: Option<Studio>,
     dates: Dates,
     host: Host,
     rates: rates::Rates,
@@ -266,6 +270,9 @@ impl Daemon {
         let trust = Arc::new(Trust::load(
             floor.time().map_or(Duration::ZERO, |time| Duration::from_secs(time.as_second().unsigned_abs())),
         ));
+        let studio = Studio::open(&layers.settings().studio, state.path(), trust.clone())
+            .inspect_err(|error| tracing::error!("the Studio: {error}"))
+            .ok();
         let host = Host::new("/", state.path());
         let state = Arc::new(state);
         let files = files::Files::start(state.clone(), done.clone())?;
@@ -286,6 +293,7 @@ impl Daemon {
             sets: VecDeque::new(),
             floor,
             trust,
+            studio,
             dates: Dates::default(),
             host,
             rates,

@@ -1,6 +1,6 @@
 //! Doing what control decided: workers, uplinks, files, answers.
 
-use super::Daemon;
+use super::{Daemon, studio};
 use crate::{
     access_unit::AccessUnit,
     command::{Answer, Reason},
@@ -86,7 +86,7 @@ impl Daemon {
                 self.files.keep("intent.json", versioned(&intent));
             }
             Effect::KeepRate(rate) => self.keep_rate(rate),
-            Effect::AskStudio { .. } => {}
+            Effect::AskStudio { id, source, ask } => self.ask_studio(id, *source, ask),
             Effect::Answer { request, answer } => self.answer(request, answer),
             Effect::Perform { request, job } => self.perform_job(request, job),
             Effect::Reset { request } => self.reset(request),
@@ -115,7 +115,9 @@ impl Daemon {
         let (order_sender, orders) = mpsc::channel(8);
         let events = self.events.clone();
         let report = move |report| drop(events.send(Event::Uplink { id, report }));
-        let task = tokio::spawn(delivery::deliver(source, media, self.trust.clone(), input, orders, report));
+        let studio = self.studio.clone();
+        let find = async move || studio::told(&source, studio.as_ref()).await;
+        let task = tokio::spawn(delivery::deliver(find, media, self.trust.clone(), input, orders, report));
         self.uplinks.insert(id, Delivery { media: media_sender, behind: false, orders: order_sender, task });
     }
 

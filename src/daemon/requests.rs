@@ -1,6 +1,6 @@
 //! Commands and questions of the surfaces, and what takes an edge to answer.
 
-use super::{Daemon, Done};
+use super::{Daemon, Done, studio};
 use crate::{
     command::{Answer, Command, Origin, Reason},
     control::{Event, Job, RequestId},
@@ -71,7 +71,7 @@ impl Daemon {
             Job::Set(changes) => self.set(request, changes),
             Job::Settings => self.answer(request, Answer::Successful { result: self.layers.describe() }),
             Job::Preflight(source) => {
-                let (media, trust) = (self.control.media_info(), self.trust.clone());
+                let (media, trust, studio) = (self.control.media_info(), self.trust.clone(), self.studio.clone());
                 let events = self.events.clone();
                 let told = self.requests.get(&request).and_then(|waiting| waiting.progress.clone());
                 self.answer_later(request, async move {
@@ -81,7 +81,10 @@ impl Daemon {
                         }
                         let _ = events.send(Event::Preflight { request, progress });
                     };
-                    let result = delivery::try_out(&source, &media, &trust, tell).await;
+                    let result = match studio::told(&source, studio.as_ref()).await {
+                        Ok(source) => delivery::try_out(&source, &media, &trust, tell).await,
+                        Err(cause) => Err(cause),
+                    };
                     let shown = result.clone().map(Box::new);
                     let _ = events.send(Event::Preflighted { request, result: shown });
                     match result {
@@ -123,7 +126,7 @@ impl Daemon {
                 let answer = self.revoke(&id);
                 self.answer(request, answer);
             }
-            Job::Studio(_) => self.answer(request, Answer::failed(Reason::WrongState, "No account of X is linked")),
+            Job::Studio(asked) => self.perform_studio(request, *asked),
             Job::Preview(worker) => {
                 self.picture_requests.push(request);
                 self.order(worker, Order::Preview);

@@ -7,9 +7,10 @@ use super::{
     pairing::{Pin, Refusal, seconds},
     preview::Preview,
     problem::Problem,
+    studio,
     tokens::{NAME_CHARS, TokenId},
 };
-use crate::command::{Answer, Command, Origin};
+use crate::command::{Answer, Command, Origin, studio::What};
 use axum::{
     Extension, Json, Router,
     body::HttpBody as _,
@@ -25,13 +26,16 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Most bytes of a command's arguments.
-const BODY_BYTES: usize = 64 * 1024;
+pub(super) const BODY_BYTES: usize = 64 * 1024;
 /// Most bytes of a request to pair.
 const PAIR_BYTES: usize = 1024;
 /// How long a browser keeps the token, seconds: 400 days, the most that it may (RFC 6265bis 5.5).
 const COOKIE_AGE: u64 = 400 * 24 * 3600;
 /// Time for the one answer to a command: `start` takes up to 30 s.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(35);
+/// The same where the Studio is asked, which may want to be asked again; and where a whole file goes over a field's network.
+const STUDIO_DEADLINE: Duration = Duration::from_secs(120);
+const FILE_DEADLINE: Duration = Duration::from_secs(6 * 3600);
 /// Time in which the working loop has to come round.
 const HEALTH_DEADLINE: Duration = Duration::from_secs(5);
 /// Event streams at a time: they stay open, and must leave connections for commands.
@@ -39,7 +43,7 @@ const STREAMS: usize = 16;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
-struct Api {
+pub(super) struct Api {
     interface: Interface,
     preview: Arc<Preview>,
     streams: Arc<Semaphore>,
@@ -62,6 +66,7 @@ pub fn router(interface: Interface, names: Arc<[String]>) -> Router {
         .route("/api/v1/events", get(stream))
         .route("/api/v1/settings", get(settings))
         .route("/api/v1/commands/{name}", post(command))
+        .nest("/api/v1/studio", studio::routes())
         .route("/preview.jpg", get(picture))
         .route("/metrics", get(figures))
         .route("/healthz", get(health))
@@ -90,9 +95,16 @@ pub async fn ask<T>(
     tokio::time::timeout(deadline, asked).await.unwrap_or_else(|_| Err(Problem::no_answer()))
 }
 
-async fn command_answer(api: &Api, command: Command) -> Result<Answer, Problem> {
+pub(super) async fn command_answer(api: &Api, command: Command) -> Result<Answer, Problem> {
+    let deadline = match &command {
+        Command::Studio(request) if matches!(request.what, What::Upload { .. } | What::Download { .. }) => {
+            FILE_DEADLINE
+        }
+        Command::Studio(_) | Command::Publish(_) | Command::End { .. } => STUDIO_DEADLINE,
+        _ => COMMAND_DEADLINE,
+    };
     let question = |reply| Ask::Command { command, origin: Origin::Http, reply, progress: None };
-    ask(&api.interface.asks, COMMAND_DEADLINE, question).await
+    ask(&api.interface.asks, deadline, question).await
 }
 
 async fn status(State(api): State<Api>) -> Response {
@@ -185,7 +197,7 @@ async fn command(State(api): State<Api>, Path(name): Path<String>, request: Requ
 }
 
 /// Reads the body of at most `most` bytes, which the router does not let be more than 64 KiB: an object, or nothing.
-async fn arguments(request: Request, most: usize) -> Result<Value, Problem> {
+pub(super) async fn arguments(request: Request, most: usize) -> Result<Value, Problem> {
     let json = is_json(request.headers());
     let too_large =
         || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("Arguments have at most {} KiB", most / 1024));

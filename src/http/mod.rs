@@ -13,6 +13,7 @@ pub mod pairing;
 mod preview;
 mod problem;
 mod serve;
+mod studio;
 pub mod tls;
 pub mod tokens;
 

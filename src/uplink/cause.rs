@@ -43,6 +43,7 @@ impl Cause {
             Self::Unavailable => "ingest-unavailable",
             Self::KeyFile(_) => "key-file",
             Self::Source(_) => "source-wrong",
+            Self::Studio(_) => "studio",
         }
     }
 
@@ -73,6 +74,7 @@ impl Cause {
             Self::Unavailable => "The ingest has no room or is down".into(),
             Self::KeyFile(_) => "The key file cannot be read".into(),
             Self::Source(_) => "The Source is not set up right".into(),
+            Self::Studio(_) => "The Studio does not tell the ingest".into(),
         }
     }
 
@@ -114,6 +116,7 @@ impl Cause {
                 "Stop the other encoder that uses this stream id; after a lost connection the ingest frees it by itself"
             }
             Self::Unavailable => "The box tries again by itself; if it repeats, ask the service",
+            Self::Studio(why) => return why.clone(),
             Self::Source(why) => return format!("Change the Source in the settings: {why}"),
             Self::KeyFile(why) => return format!("Check the Source's key-file or credential: {why}"),
         }
@@ -164,6 +167,7 @@ mod tests {
             Cause::StreamIdInUse,
             Cause::Unavailable,
             Cause::KeyFile("no such file".into()),
+            Cause::Studio("Link the account".into()),
         ];
         causes.extend(stages.map(Cause::Silent));
         causes.extend(stages.map(|stage| Cause::Closed(Some(stage))));
@@ -177,7 +181,7 @@ mod tests {
             assert!(!cause.advice().is_empty());
         }
         let codes: std::collections::BTreeSet<_> = all().iter().map(Cause::code).collect();
-        assert_eq!(codes.len(), 22, "one for each kind");
+        assert_eq!(codes.len(), 23, "one for each kind");
     }
 
     #[test]

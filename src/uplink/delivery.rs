@@ -25,9 +25,9 @@ use tokio::{
 /// A key file that cannot be read, or a service of which no ingest answers, is tried again after this.
 const AGAIN: Duration = Duration::from_secs(3);
 
-/// Delivers to `source` until told to stop: [`task::run`] after the key was read and the ingest chosen.
+/// Delivers to the Source that `find` gives until told to stop: [`task::run`] after the key was read and the ingest chosen.
 pub async fn deliver(
-    source: Source,
+    find: impl AsyncFn() -> Result<Source, Cause>,
     media: MediaInfo,
     trust: Arc<Trust>,
     mut input: mpsc::Receiver<Arc<AccessUnit>>,
@@ -41,7 +41,7 @@ pub async fn deliver(
         let pause = wait;
         let attempt = async {
             let _ = timeout(pause, changed.notified()).await;
-            target(&source, &media, &trust).await
+            target(&find().await?, &media, &trust).await
         };
         tokio::pin!(attempt);
         let found = loop {

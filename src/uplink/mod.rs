@@ -231,6 +231,8 @@ pub enum Cause {
     Stalled,
     /// The Source leads nowhere; why, for people.
     Source(String),
+    /// The Studio does not tell where its Source is; why, for people.
+    Studio(String),
     /// Nobody answers at the port, over UDP.
     NoAnswer,
     /// The SRT passphrases differ.
