@@ -115,44 +115,49 @@ impl StateFolder {
 
     /// Reads a versioned JSON file. None without a fault: it was never written.
     pub fn load<T: DeserializeOwned>(&self, name: &str) -> (Option<T>, Option<Fault>) {
-        self.read(name, |text| {
-            let file: Versioned<T> = serde_json::from_str(text).ok()?;
-            (file.version == VERSION).then_some(file.content)
-        })
+        load(&self.path, name)
     }
 
     /// Reads `overrides.toml`.
     pub fn overrides(&self) -> (Overrides, Option<Fault>) {
-        let (overrides, fault) = self.read(OVERRIDES, |text| parse_overrides(text).ok());
+        let (overrides, fault) = read(&self.path, OVERRIDES, |text| parse_overrides(text).ok());
         (overrides.unwrap_or_default(), fault)
     }
+}
 
-    fn read<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> (Option<T>, Option<Fault>) {
-        let content = match read_text(&self.path.join(name)) {
-            Ok(None) => return (None, None),
-            Ok(Some(text)) => parse(&text),
-            Err(_) => None,
-        };
-        let fault = content.is_none().then(|| self.set_aside(name));
-        (content, fault)
+/// Reads the versioned JSON file `name` of `folder`; a damaged one is set aside. None without a fault: it was never written.
+pub fn load<T: DeserializeOwned>(folder: &Path, name: &str) -> (Option<T>, Option<Fault>) {
+    read(folder, name, |text| {
+        let file: Versioned<T> = serde_json::from_str(text).ok()?;
+        (file.version == VERSION).then_some(file.content)
+    })
+}
+
+fn read<T>(folder: &Path, name: &str, parse: impl Fn(&str) -> Option<T>) -> (Option<T>, Option<Fault>) {
+    let content = match read_text(&folder.join(name)) {
+        Ok(None) => return (None, None),
+        Ok(Some(text)) => parse(&text),
+        Err(_) => None,
+    };
+    let fault = content.is_none().then(|| set_aside(folder, name));
+    (content, fault)
+}
+
+/// Renames a damaged file, so that it can be looked at and does not come back. What a parser says of it is not told: it
+/// can repeat what is in the file, which may be a key.
+fn set_aside(folder: &Path, name: &str) -> Fault {
+    let aside = |number| format!("{name}.damaged-{number}");
+    let free = (1..DAMAGED_KEPT).find(|number| !folder.join(aside(*number)).exists()).unwrap_or(DAMAGED_KEPT);
+    let aside = aside(free);
+    if let Err(error) = fs::rename(folder.join(name), folder.join(&aside)) {
+        tracing::warn!(name, %error, "a damaged state file cannot be set aside");
     }
-
-    /// Renames a damaged file, so that it can be looked at and does not come back. What a parser says of it is not told: it
-    /// can repeat what is in the file, which may be a key.
-    fn set_aside(&self, name: &str) -> Fault {
-        let aside = |number| format!("{name}.damaged-{number}");
-        let free = (1..DAMAGED_KEPT).find(|number| !self.path.join(aside(*number)).exists()).unwrap_or(DAMAGED_KEPT);
-        let aside = aside(free);
-        if let Err(error) = fs::rename(self.path.join(name), self.path.join(&aside)) {
-            tracing::warn!(name, %error, "a damaged state file cannot be set aside");
-        }
-        Fault {
-            code: "state-damaged",
-            severity: Severity::Warning,
-            text: format!("The state file {name} is damaged or of a newer version; what it held is lost"),
-            advice: format!("Check the settings and Sources. The file is kept as {aside}"),
-            since: None,
-        }
+    Fault {
+        code: "state-damaged",
+        severity: Severity::Warning,
+        text: format!("The state file {name} is damaged or of a newer version; what it held is lost"),
+        advice: format!("Check the settings and Sources. The file is kept as {aside}"),
+        since: None,
     }
 }
 

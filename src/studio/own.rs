@@ -1,16 +1,20 @@
 //! What the box asks about its own Broadcast, and what it is told. Asked of the account and Source of a push Source with
 //! `studio = {...}`.
 
-use super::{Broadcast, Studio, Trouble};
+use super::{Broadcast, Studio, Trouble, sources};
 use crate::settings::Secret;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-/// Where a Source takes its media, verbatim as the API says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a Source takes its media, verbatim as the API says. Its serialised form is for its file only: it has the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Ingest {
     /// `rtmps://` where there is one.
     pub url: String,
     /// The stream key.
+    #[serde(serialize_with = "super::account::reveal")]
     pub key: Secret,
     /// The region of the Source.
     pub region: Option<String>,
@@ -76,16 +80,90 @@ pub enum Told {
 impl Studio {
     /// Asks about the box's own Broadcast, of the Source `source_id` of `account`.
     pub async fn ask(&self, account: Option<&str>, source_id: &str, ask: Ask) -> Told {
-        let _ = (source_id, ask);
-        Told::Failed(Trouble::NotLinked(account.unwrap_or_default().into()))
+        let told = match ask {
+            Ask::Source => self.source(account, source_id).await.map(|(source, notes)| {
+                // A Source of which it is not said gets no media that anybody could make public.
+                Told::Source { active: source.active.unwrap_or(false), notes }
+            }),
+            Ask::GoLive { title, chat_option, locale, post } => {
+                let body = go_live(source_id, title, chat_option, locale, post);
+                self.go_live(account, body).await.map(|broadcast| Told::Broadcast(Box::new(broadcast)))
+            }
+            Ask::Find { since } => {
+                self.find(account, source_id, since).await.map(|broadcast| Told::Found(broadcast.map(Box::new)))
+            }
+            Ask::Broadcast { id } => self.broadcast(account, &id).await.map(|it| Told::Broadcast(Box::new(it))),
+            Ask::End { id } => self.end_broadcast(account, &id).await.map(|()| Told::Ended),
+        };
+        told.unwrap_or_else(Told::Failed)
     }
 
-    /// Ingest and stream key of a Source.
+    /// Ingest and stream key of a Source, as the API says now; where it cannot be asked, as it said last.
     ///
     /// # Errors
-    /// They cannot be learnt, and are not known from before.
+    /// They cannot be learnt, and are not known from before; or there is no such Source.
     pub async fn ingest(&self, account: Option<&str>, source_id: &str) -> Result<Ingest, Trouble> {
-        let _ = source_id;
-        Err(Trouble::NotLinked(account.unwrap_or_default().into()))
+        let told = async {
+            let (source, _) = self.source(account, source_id).await?;
+            let key = self.stream_key(account, source_id).await?;
+            let ingest = sources::ingest(&source, key.clone());
+            let ingest = ingest.ok_or_else(|| Trouble::Garbled("the Source's URL is missing".into()))?;
+            Ok((source, ingest))
+        };
+        let kept = self.kept_ingest(source_id).await;
+        match (told.await, kept) {
+            (Ok((source, ingest)), kept) => {
+                if kept.as_ref() != Some(&ingest) {
+                    self.keep_ingest(&source, ingest.key.reveal().to_owned()).await;
+                }
+                Ok(ingest)
+            }
+            (Err(trouble @ (Trouble::NotFound | Trouble::Refused(_))), _) | (Err(trouble), None) => Err(trouble),
+            (Err(trouble), Some(ingest)) => {
+                tracing::warn!(
+                    source_id,
+                    why = trouble.text(),
+                    "the Studio does not tell the ingest: it is the last known"
+                );
+                Ok(ingest)
+            }
+        }
+    }
+}
+
+/// The body of `POST /2/broadcasts`: a field that was not asked for is left to X.
+fn go_live(
+    source_id: &str,
+    title: Option<String>,
+    chat_option: Option<u8>,
+    locale: Option<String>,
+    post: Option<bool>,
+) -> Value {
+    let mut body = json!({"source_id": source_id});
+    let mut add = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body[name] = value;
+        }
+    };
+    add("title", title.map(Value::from));
+    add("chat_option", chat_option.map(Value::from));
+    add("locale", locale.map(Value::from));
+    add("should_not_tweet", post.map(|post| Value::from(!post)));
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_asked_for_is_left_to_x() {
+        assert_eq!(go_live("77", None, None, None, None), json!({"source_id": "77"}));
+        let all = go_live("77", Some("Title".into()), Some(1), Some("en_US".into()), Some(false));
+        let wanted = json!({
+            "source_id": "77", "title": "Title", "chat_option": 1, "locale": "en_US", "should_not_tweet": true,
+        });
+        assert_eq!(all, wanted);
+        assert_eq!(go_live("77", None, None, None, Some(true))["should_not_tweet"], json!(false));
     }
 }

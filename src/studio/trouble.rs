@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum Trouble {
     /// No account is linked, or none of this name.
     NotLinked(String),
+    /// Several accounts are linked, and none was chosen.
+    SeveralLinked,
     /// The box is not reached by the network: nothing was sent.
     Unreachable,
     /// It was sent, and no answer came: whether it was done is not known.
@@ -43,6 +45,7 @@ impl Trouble {
         match self {
             Self::NotLinked(account) if account.is_empty() => "No account of X is linked".into(),
             Self::NotLinked(account) => format!("No account called {account:?} is linked"),
+            Self::SeveralLinked => "Several accounts of X are linked".into(),
             Self::Unreachable => "The Studio is not reached".into(),
             Self::AnswerLost => "The Studio's answer was lost".into(),
             Self::Tls(what) => format!("The Studio's certificate {what}"),
@@ -64,6 +67,7 @@ impl Trouble {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::NotLinked(_) | Self::Revoked => "Link the account: fieldcast studio link",
+            Self::SeveralLinked => "Say which: account = \"...\", or studio.account in the settings",
             Self::Unreachable => "Check the network; the push does not need the Studio",
             Self::AnswerLost => "The box looks what came of it",
             Self::Tls(_) => "Check the clock, and whether this network asks for a login",

@@ -95,6 +95,21 @@ impl Trust {
         self.clock.floor
     }
 
+    /// The same for an HTTP client.
+    ///
+    /// # Errors
+    /// For people: TLS cannot be set up.
+    pub fn client_config(&self) -> Result<ClientConfig, String> {
+        if let Some(config) = &self.config {
+            return Ok(ClientConfig::clone(config));
+        }
+        // Nobody is trusted; plain HTTP works.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_details(provider, self.clock.clone());
+        let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+        Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    }
+
     /// The TLS handshake with `host` on a connected socket.
     ///
     /// # Errors
@@ -184,20 +199,18 @@ fn cause(error: &io::Error) -> Cause {
             _ => Cause::Closed(Some(super::Stage::Tls)),
         };
     };
-    match error {
-        rustls::Error::InvalidCertificate(error) => Cause::Certificate(
-            match error {
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet",
-                CertificateError::UnknownIssuer => "is from an unknown authority",
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                    "is for another name"
-                }
-                CertificateError::Revoked => "was revoked",
-                _ => "is not valid",
-            }
-            .into(),
-        ),
-        _ => Cause::Tls,
-    }
+    certificate(error).map_or(Cause::Tls, |what| Cause::Certificate(what.into()))
+}
+
+/// What is wrong with the other side's certificate, where it is that: "the certificate ...".
+pub fn certificate(error: &rustls::Error) -> Option<&'static str> {
+    let rustls::Error::InvalidCertificate(error) = error else { return None };
+    Some(match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet",
+        CertificateError::UnknownIssuer => "is from an unknown authority",
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "is for another name",
+        CertificateError::Revoked => "was revoked",
+        _ => "is not valid",
+    })
 }
