@@ -49,16 +49,17 @@ pub async fn watch(shared: Weak<Mutex<World>>, url: String) {
     while shared.strong_count() > 0 {
         let page = timeout(Duration::from_secs(2), read(&url)).await;
         let page = page.ok().and_then(Result::ok).unwrap_or_default();
-        let publishing = publishing(&page);
         let Some(shared) = shared.upgrade() else { return };
-        let mut world = lock(&shared);
-        let keys: Vec<_> = world.sources.iter().map(|source| source.stream_key.clone()).collect();
-        for key in keys {
-            set_active(&mut world, &key, publishing.contains(&key));
-        }
-        drop(world);
+        set_all(&mut lock(&shared), &publishing(&page));
         drop(shared);
         sleep(EACH).await;
+    }
+}
+
+fn set_all(world: &mut World, publishing: &[String]) {
+    let keys: Vec<_> = world.sources.iter().map(|source| source.stream_key.clone()).collect();
+    for key in keys {
+        set_active(world, &key, publishing.contains(&key));
     }
 }
 

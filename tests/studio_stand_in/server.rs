@@ -82,6 +82,9 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<tokio::net::TcpStr
     }
 }
 
+/// The fields of a body, and the file in it.
+type Fields = (Map<String, Value>, Bytes);
+
 /// A request as it came.
 struct Raw {
     method: String,
@@ -90,7 +93,7 @@ struct Raw {
     headers: HeaderMap,
     body: Bytes,
     /// The fields and the file of a multipart body.
-    multipart: Option<Result<(Map<String, Value>, Bytes), Wrong>>,
+    multipart: Option<Result<Fields, Wrong>>,
 }
 
 impl Raw {
@@ -295,7 +298,7 @@ fn body(route: Route, raw: &Raw) -> Result<(Value, Bytes), Wrong> {
 }
 
 /// The fields of a multipart body; numbers are numbers, and the file is a word in its place.
-async fn multipart(raw: &Raw) -> Result<(Map<String, Value>, Bytes), Wrong> {
+async fn multipart(raw: &Raw) -> Result<Fields, Wrong> {
     let wrong = |error: multer::Error| Wrong::new("", format!("multipart: {error}"));
     let boundary = multer::parse_boundary(raw.header(CONTENT_TYPE).unwrap_or_default()).map_err(wrong)?;
     let whole = tokio_stream::once(Ok::<_, Infallible>(raw.body.clone()));
