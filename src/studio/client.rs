@@ -25,8 +25,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A body may be sent as slowly as this, in bytes per second.
 const SLOWEST: u64 = 16 * 1024;
-/// A connection that was not used for so long is not used again: the other side may have closed it, and a call that is sent into
-/// that is lost.
+/// A connection that was not used for so long is not used again.
 const IDLE: Duration = Duration::from_secs(20);
 /// Most bytes of an answer.
 const LONGEST: usize = 8 * 1024 * 1024;
@@ -114,6 +113,8 @@ pub(super) enum Proof {
 /// The API at one base URL.
 pub(super) struct Client {
     http: reqwest::Client,
+    /// The same with a connection for each call: one that was kept may be closed by now, and what is sent into it is lost.
+    fresh: reqwest::Client,
     base: String,
     clock: Arc<dyn TimeProvider>,
     rates: Rates,
@@ -122,17 +123,23 @@ pub(super) struct Client {
 impl Client {
     /// `base`: checked by [`super::types::check_base_url`].
     pub fn new(base: &str, trust: &Trust) -> Result<Self, String> {
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(trust.client_config()?)
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(IDLE)
-            .user_agent(concat!("fieldcast/", env!("CARGO_PKG_VERSION")));
-        // A proxy, as the environment says (`HTTPS_PROXY`, `NO_PROXY`), is not asked for a stand-in on loopback.
-        let builder = if base.starts_with("http://") { builder.no_proxy() } else { builder };
-        let http = builder.build().map_err(|_| "TLS cannot be set up".to_owned())?;
-        Ok(Self { http, base: base.trim_end_matches('/').into(), clock: trust.clock(), rates: Rates::default() })
+        let tls = trust.client_config()?;
+        let build = |kept: usize| {
+            let builder = reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .http1_only()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT)
+                .pool_idle_timeout(IDLE)
+                .pool_max_idle_per_host(kept)
+                .user_agent(concat!("fieldcast/", env!("CARGO_PKG_VERSION")));
+            // A proxy, as the environment says (`HTTPS_PROXY`, `NO_PROXY`), is not asked for a stand-in on loopback.
+            let builder = if base.starts_with("http://") { builder.no_proxy() } else { builder };
+            builder.build().map_err(|_| "TLS cannot be set up".to_owned())
+        };
+        let (http, fresh) = (build(4)?, build(0)?);
+        let (base, clock) = (base.trim_end_matches('/').to_owned(), trust.clock());
+        Ok(Self { http, fresh, base, clock, rates: Rates::default() })
     }
 
     /// For other hosts than the API's.
@@ -197,7 +204,8 @@ impl Client {
         }
         let url = reqwest::Url::parse(&format!("{}{}", self.base, call.path));
         let url = url.map_err(|_| Trouble::Refused("base-url is not a URL".into()))?;
-        let mut request = self.http.request(call.method.clone(), url.clone());
+        let http = if call.repeat == Repeat::May { &self.http } else { &self.fresh };
+        let mut request = http.request(call.method.clone(), url.clone());
         if !call.query.is_empty() {
             request = request.query(&call.query);
         }
