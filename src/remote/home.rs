@@ -1,5 +1,9 @@
 //! Home Assistant: one device with its entities, told so that it needs no set-up there (MQTT discovery by device, Home
 //! Assistant 2024.11 and later).
+//!
+//! The device of the snapshot was given to the integration itself (homeassistant 2025.4.4: all entities, their states, what
+//! each command publishes, nothing logged), and read against its schemas in 2026.11.0
+//! (homeassistant/components/mqtt/schemas.py and the platforms beside it).
 
 use super::{
     document::Info,
@@ -66,29 +70,32 @@ pub fn device(prefix: &Prefix, info: &Info) -> Value {
             "image_topic": topic(&Leaf::Preview), "content_type": "image/jpeg",
         },
     });
-    if !info.observe {
-        entities[SWITCH] = json!({
+    let sources: Vec<&str> = info.capabilities.sources.iter().map(|source| source.name.as_str()).collect();
+    let controls = json!({
+        SWITCH: {
             "platform": "switch", "unique_id": unique(SWITCH), "name": "On air", "command_topic": command(SWITCH),
             "payload_on": "{\"on\":true}", "payload_off": "{\"on\":false}", "state_on": "on-air", "state_off": "off-air",
             "state_topic": topic(&Leaf::Status), "value_template": "{{ value_json.intent }}",
-        });
-        entities["bitrate"] = json!({
+        },
+        "bitrate": {
             "platform": "number", "unique_id": unique("bitrate"), "name": "Bitrate", "command_topic": command("set"),
             "command_template": "{\"output.bitrate-max\": \"{{ value }} Mbit/s\"}", "optimistic": true,
             "min": 0.5, "max": 50, "step": 0.1, "unit_of_measurement": "Mbit/s", "mode": "box",
-        });
-        entities["identify"] = button("identify", "Identify", "{}");
-        entities["preview"] = button("preview", "Take a preview", "{}");
-        entities["reboot"] = button("reboot", "Reboot", "{\"confirm\":true}");
-        let sources: Vec<&str> = info.capabilities.sources.iter().map(|source| source.name.as_str()).collect();
-        if !sources.is_empty() {
-            entities["source"] = json!({
-                "platform": "select", "unique_id": unique("source"), "name": "Source", "command_topic": command("source"),
-                "command_template": "{\"name\": {{ value | tojson }}}", "options": sources,
-                "state_topic": topic(&Leaf::Status),
-                "value_template": "{{ value_json.uplinks[0].source if value_json.uplinks else None }}",
-            });
-        }
+        },
+        "identify": button("identify", "Identify", "{}"),
+        "preview": button("preview", "Take a preview", "{}"),
+        "reboot": button("reboot", "Reboot", "{\"confirm\":true}"),
+        "source": {
+            "platform": "select", "unique_id": unique("source"), "name": "Source", "command_topic": command("source"),
+            "command_template": "{\"name\": {{ value | tojson }}}", "options": sources,
+            "state_topic": topic(&Leaf::Status),
+            "value_template": "{{ value_json.uplinks[0].source if value_json.uplinks else None }}",
+        },
+    });
+    for (name, control) in controls.as_object().into_iter().flatten() {
+        let has = !info.observe && (name != "source" || !sources.is_empty());
+        // Home Assistant keeps what it knew before until it is told the platform alone.
+        entities[name] = if has { control.clone() } else { json!({ "platform": control["platform"] }) };
     }
     json!({
         "device": {
@@ -118,6 +125,12 @@ mod tests {
         let prefix: Prefix = "fieldcast".parse().expect("a prefix");
         let device = device(&prefix, &Info { observe: true, ..info() });
         assert!(!device.to_string().contains("command_topic"), "{device}");
+        // What it had before is taken away.
+        for (name, platform) in [(SWITCH, "switch"), ("bitrate", "number"), ("reboot", "button"), ("source", "select")]
+        {
+            assert_eq!(device["components"][name], json!({ "platform": platform }));
+        }
+        assert_eq!(device["components"]["phase"]["platform"], "sensor");
     }
 
     #[test]
