@@ -2,18 +2,15 @@
 //! box at the other end.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that fails, and waits for a machine")]
 
-#[allow(dead_code, reason = "the desk's tests need all of it")]
-#[path = "desk/broker.rs"]
-mod broker;
 mod support;
 
-use broker::{Mosquitto, has_programs};
 use std::{
     process::{Command, Stdio},
     time::Instant,
 };
 use support::{
     Nginx,
+    broker::{Broker, has_broker},
     guest::{BOOT, Guest, SOON, report, the_machine},
     wait,
 };
@@ -21,11 +18,11 @@ use support::{
 #[test]
 fn the_desk_puts_the_box_on_air_and_is_answered_after_its_reboot() {
     let Some(_machine) = the_machine() else { return };
-    if !has_programs() {
+    if !has_broker() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (ingest, broker) = (Nginx::start(), Mosquitto::start());
+    let (ingest, broker) = (Nginx::start(), Broker::start(""));
     let mqtt = format!("[mqtt]\nbroker = \"mqtt://10.0.2.2:{}\"\nallow-plaintext = true\n", broker.port);
     let settings = format!("{}{mqtt}", Guest::settings(ingest.port, "resume"));
     let desk = |arguments: &[&str]| {

@@ -2,26 +2,19 @@
 
 use crate::{
     Said,
-    broker::{Mosquitto, has_programs},
+    broker::{self, has_programs, kept_requests},
     fieldcast,
     stand_in::StandIn,
-    support::{Authority, free_port, now, wait},
+    support::{Authority, broker::Broker, free_port, now, proxy::Proxy, wait},
     terminal::Terminal,
 };
 use serde_json::json;
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    process::Stdio,
-    thread,
-    time::Duration,
-};
+use std::{fs, io::Read as _, process::Stdio, thread, time::Duration};
 use tempfile::TempDir;
 
 /// A broker and three boxes: one off air, one on air, and one that is offline.
 pub struct Field {
-    pub broker: Mosquitto,
+    pub broker: Broker,
     pub off_air: StandIn,
     pub on_air: StandIn,
     folder: TempDir,
@@ -29,10 +22,10 @@ pub struct Field {
 
 impl Field {
     pub fn start() -> Self {
-        Self::start_at(Mosquitto::start())
+        Self::start_at(Broker::start(""))
     }
 
-    fn start_at(broker: Mosquitto) -> Self {
+    fn start_at(broker: Broker) -> Self {
         let port = broker.port;
         StandIn::start(port, "fc-00000003", "OB van 3", &["stage-left"], "on-air").unplug();
         let off_air = StandIn::start(port, "fc-00000001", "OB van 1", &["stage-left"], "off-air");
@@ -112,7 +105,7 @@ fn a_command_reaches_who_is_there_and_leaves_nothing_behind() {
     let picture = field.folder().join("x.jpg");
     field.run(&["preview", "Pult", "-o", picture.to_str().expect("a path")]).is(0, "Pult  done");
     assert_eq!(fs::read(picture).expect("a picture"), b"\xff\xd8a picture");
-    assert_eq!(field.broker.kept_requests(), Vec::<String>::new());
+    assert_eq!(kept_requests(&field.broker), Vec::<String>::new());
 }
 
 #[test]
@@ -157,7 +150,7 @@ fn who_does_not_answer_is_left_in_time_and_on_ctrl_c() {
     let field = Field::start();
     let silent = field.run(&["preflight", "Pult", "--timeout", "1 s"]);
     silent.is(1, "no answer yet; it may still do it");
-    assert_eq!(field.broker.kept_requests(), Vec::<String>::new());
+    assert_eq!(kept_requests(&field.broker), Vec::<String>::new());
 
     let mut child = fieldcast(field.folder())
         .args(["preflight", "--all"])
@@ -167,12 +160,12 @@ fn who_does_not_answer_is_left_in_time_and_on_ctrl_c() {
         .expect("run");
     wait("it is asked", Duration::from_secs(5), || (field.on_air.requests().len() == 2).then_some(()));
     thread::sleep(Duration::from_millis(200));
-    assert!(!field.broker.kept_requests().is_empty(), "the box's answer is kept while somebody waits");
+    assert!(!kept_requests(&field.broker).is_empty(), "the box's answer is kept while somebody waits");
     crate::support::daemon::signal(child.id(), "INT");
     let begun = now();
     let ended = wait("its end", Duration::from_secs(5), || child.try_wait().expect("its status"));
     assert!(ended.code() == Some(130) && begun.elapsed() < Duration::from_secs(2), "{ended:?}");
-    assert_eq!(field.broker.kept_requests(), Vec::<String>::new());
+    assert_eq!(kept_requests(&field.broker), Vec::<String>::new());
 }
 
 #[test]
@@ -191,7 +184,7 @@ fn a_broker_that_is_not_there_or_refuses_is_named() {
     run(&["list", "--broker", &nobody], &[]).is(1, "is not reached");
 
     let authority = Authority::new("our own");
-    let broker = Mosquitto::start_closed(&authority);
+    let broker = broker::closed(&authority);
     fs::write(folder.path().join("ca.pem"), authority.pem()).expect("written");
     fs::write(folder.path().join("password"), "a password\n").expect("written");
     let url = format!("mqtts://localhost:{}", broker.port);
@@ -216,35 +209,11 @@ fn who_may_not_command_a_box_is_told_at_once() {
     if !has_programs() {
         return;
     }
-    let field = Field::start_at(Mosquitto::start_guarding("fc-00000002"));
+    let field = Field::start_at(broker::guarding("fc-00000002"));
     let begun = now();
     field.run(&["identify", "Pult"]).is(1, "the broker does not let this user command this box");
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert!(field.on_air.requests().is_empty());
-}
-
-/// A broker that knows MQTT 3.1.1 only: refuses version 5 as such a one does, and hands the rest to a real one.
-fn old_broker(behind: u16) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let mut client = client;
-            let mut first = [0; 1024];
-            let length = client.read(&mut first).unwrap_or(0);
-            // Type, length, "MQTT", then the version (MQTT 3.1.1, 3.1.2.2).
-            if first[..length].windows(7).any(|seven| seven == b"\x00\x04MQTT\x05") {
-                let _ = client.write_all(&[0x20, 2, 0, 1]);
-                continue;
-            }
-            let mut server = TcpStream::connect(("127.0.0.1", behind)).expect("the broker");
-            server.write_all(&first[..length]).expect("sent");
-            let (mut back, mut to) = (server.try_clone().expect("a handle"), client.try_clone().expect("a handle"));
-            thread::spawn(move || std::io::copy(&mut back, &mut to));
-            thread::spawn(move || std::io::copy(&mut client, &mut server));
-        }
-    });
-    port
 }
 
 #[test]
@@ -253,7 +222,7 @@ fn a_broker_of_mqtt_3_1_1_does_too() {
         return;
     }
     let field = Field::start();
-    let url = format!("mqtt://127.0.0.1:{}", old_broker(field.broker.port));
+    let url = format!("mqtt://127.0.0.1:{}", Proxy::start(field.broker.port, true).port);
     field.run(&["start", "OB van 1", "--broker", &url]).is(0, "done");
     let (_, known) = field.off_air.requests().remove(0);
     assert_eq!(known["expiry"], json!(null), "the request itself says how old it is");

@@ -2,9 +2,9 @@
 
 use crate::{
     Said,
-    broker::{Mosquitto, has_programs},
+    broker::{has_programs, kept_requests},
     fieldcast,
-    support::{daemon::Daemon, now, wait},
+    support::{broker::Broker, daemon::Daemon, now, wait},
 };
 use serde_json::json;
 use std::{fs, time::Duration};
@@ -14,7 +14,7 @@ fn the_real_box_answers_through_the_broker() {
     if !has_programs() {
         return;
     }
-    let broker = Mosquitto::start();
+    let broker = Broker::start("");
     let source = "[[source]]\nname = \"Main\"\nurl = \"rtmp://127.0.0.1:9/live\"\nkey = \"k\"\n";
     let mqtt = format!("[mqtt]\nbroker = \"{}\"\n", broker.url());
     let daemon = Daemon::start(&format!(
@@ -55,7 +55,7 @@ fn the_real_box_answers_through_the_broker() {
     run(&["stop", "OB van 3"]).is(2, "stop takes off air OB van 3");
     run(&["stop", "OB van 3", "--yes"]).is(0, "done");
     assert_eq!(daemon.phase(), "off-air");
-    let mut kept = broker.kept_requests();
+    let mut kept = kept_requests(&broker);
     kept.retain(|topic| !topic.contains("/start/"));
     assert_eq!(kept, Vec::<String>::new());
     drop(daemon);

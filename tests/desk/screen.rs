@@ -1,6 +1,10 @@
 //! `fieldcast watch` in a real terminal.
 
-use crate::{broker::has_programs, fleet::Field, terminal::Terminal};
+use crate::{
+    broker::{has_programs, kept_requests},
+    fleet::Field,
+    terminal::Terminal,
+};
 
 #[test]
 fn watch_is_read_and_used() {
@@ -34,7 +38,7 @@ fn watch_is_read_and_used() {
     terminal.press(&["q"]);
     let screen = terminal.shows("ended with 0");
     assert!(!screen.contains("q quit"), "the terminal is given back: {screen}");
-    assert_eq!(field.broker.kept_requests(), Vec::<String>::new());
+    assert_eq!(kept_requests(&field.broker), Vec::<String>::new());
 }
 
 #[test]
@@ -48,7 +52,7 @@ fn what_is_not_known_is_not_shown_as_known() {
     field.broker.kill();
     terminal.shows("no connection:");
     terminal.shows("3 boxes: 3 not known");
-    field.broker.restart();
+    field.broker.start_again();
     // The third box told its state to the old broker only.
     terminal.shows("3 boxes: 1 on air, 1 not known");
     terminal.press(&["q"]);

@@ -1,7 +1,6 @@
 //! A stand-in of a box: tells of itself and answers requests by the protocol's types, and does nothing else. What a real box
 //! does with a request is proved by the box's own tests.
 
-use crate::broker::connect;
 use fieldcast::{
     command::{Answer, Command, Reason},
     remote::{
@@ -61,7 +60,7 @@ impl StandIn {
         let mut options = MqttOptions::new(id, "127.0.0.1", port);
         options.set_last_will(LastWill::new(topic(&Leaf::Availability), "offline", QoS::AtLeastOnce, true, None));
         options.set_keep_alive(Duration::from_secs(5));
-        let (client, mut connection) = connect(options);
+        let (client, mut connection) = Client::new(options, 100);
         let phase = Arc::new(Mutex::new(phase));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let played = Self { id, phase: phase.clone(), requests: requests.clone(), client: client.clone() };

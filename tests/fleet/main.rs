@@ -2,23 +2,22 @@
 //! `fieldcast`. `make fleet` measures a thousand; the same with five is a test like any other.
 
 mod boxes;
-#[path = "../mqtt/broker.rs"]
-mod broker;
 mod report;
 #[path = "../support/mod.rs"]
 mod support;
 mod witness;
 
 use boxes::{Boxes, id};
-use broker::Broker;
 use report::{Figures, Span};
 use std::{
-    path::Path,
     process::{Command, Output},
     thread::sleep,
     time::{Duration, Instant},
 };
-use support::now;
+use support::{
+    broker::{Broker, has_broker},
+    now,
+};
 use witness::{Asked, Witness};
 
 /// mosquitto forgets what waits for a client beyond 1000 messages, which is less than a fleet answers; and a log of each
@@ -93,10 +92,6 @@ fn measure(number: usize, time: Duration) -> Figures {
     witness.on_air(number, LIMIT);
     let largest = witness.book().largest.clone();
     Figures { boxes: number, online, single, all, command, off_air, on_air, largest, back }
-}
-
-fn has_broker() -> bool {
-    Path::new(broker::MOSQUITTO).exists() || support::skip("mosquitto is missing (tests/setup.sh test installs it)")
 }
 
 #[test]

@@ -1,7 +1,14 @@
 //! The connection: it comes and goes, and nothing on air notices.
 
-use crate::support::{Nginx, daemon::Daemon, has_tools, wait};
-use crate::{BOX, broker::Broker, desk::Desk, has_broker, online, proxy::Proxy, seconds, settings};
+use crate::support::{
+    Nginx,
+    broker::{Broker, has_broker},
+    daemon::Daemon,
+    has_tools,
+    proxy::Proxy,
+    wait,
+};
+use crate::{BOX, desk::Desk, online, seconds, settings};
 use rumqttc::v5::{Client, MqttOptions};
 use serde_json::{Value, json};
 use std::thread::sleep;

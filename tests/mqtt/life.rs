@@ -1,7 +1,14 @@
 //! The life of a command: asked, carried out once, answered.
 
-use crate::support::{Authority, Nginx, TlsFront, daemon::Daemon, free_port, has_tools, now, wait};
-use crate::{BOX, broker::Broker, desk::Desk, has_broker, online, proxy::Proxy, seconds, settings};
+use crate::support::{
+    Authority, Nginx, TlsFront,
+    broker::{Broker, has_broker},
+    daemon::Daemon,
+    free_port, has_tools, now,
+    proxy::Proxy,
+    wait,
+};
+use crate::{BOX, desk::Desk, online, seconds, settings};
 use fieldcast::remote::message::Reply;
 use jiff::{SignedDuration, Timestamp};
 use rumqttc::v5::mqttbytes::v5::PublishProperties;

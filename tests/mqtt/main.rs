@@ -1,26 +1,18 @@
 //! The daemon as a process and a real mosquitto on loopback: what an operator far away asks is done once, in time, and
 //! answered, whatever becomes of the connection. `tests/README.md` has the tiers.
 
-mod broker;
 mod connection;
 mod desk;
 mod life;
-mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 mod trust;
 
-use broker::Broker;
-use std::{path::Path, time::Duration};
-use support::daemon::Daemon;
+use std::time::Duration;
+use support::{broker::Broker, daemon::Daemon};
 
 /// The box of these tests.
 const BOX: &str = "fc-test";
-
-/// Whether mosquitto is here. If not, the test is skipped so that nobody can miss it, and fails in CI.
-fn has_broker() -> bool {
-    Path::new(broker::MOSQUITTO).exists() || support::skip("mosquitto is missing (tests/setup.sh test installs it)")
-}
 
 fn seconds(number: u64) -> Duration {
     Duration::from_secs(number)

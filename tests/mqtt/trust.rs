@@ -3,7 +3,7 @@
 use crate::support::{Authority, daemon::Daemon, free_port, wait};
 use crate::{BOX, broker::Broker, desk::Desk, has_broker, seconds, settings};
 use serde_json::{Value, json};
-use std::{fs, path::Path, process::Command, thread::sleep};
+use std::{fs, path::Path, thread::sleep};
 
 /// Settings of a box that reaches the broker by TLS.
 fn over_tls(port: u16, more: &str) -> String {
@@ -71,21 +71,10 @@ fn a_wrong_password_is_a_fault_that_says_so() {
     if !has_broker() {
         return;
     }
-    let broker = Broker::start_with(|folder| users(folder, &["box"]));
+    let broker = Broker::start_with(|folder| users(folder, &[("box", "box")]));
     let daemon = Daemon::start(&settings(broker.port, "username = \"box\"\npassword = \"wrong\"\n"));
     wait("the fault", seconds(10), || daemon.faults().contains(&"mqtt-refused".into()).then_some(()));
     assert!(!daemon.log().contains("wrong"), "{}", daemon.log());
-}
-
-/// A password file in which each user's password is its name; the configuration for it.
-fn users(folder: &Path, names: &[&str]) -> String {
-    let path = folder.join("users");
-    fs::write(&path, "").expect("written");
-    for name in names {
-        let made = Command::new("mosquitto_passwd").arg("-b").arg(&path).args([name, name]).status();
-        assert!(made.expect("mosquitto_passwd").success());
-    }
-    format!("allow_anonymous false\npassword_file {}", path.display())
 }
 
 /// The access list of the README, between its marks.
@@ -104,7 +93,8 @@ fn the_access_list_of_the_readme_holds() {
     }
     let broker = Broker::start_with(|folder| {
         let list = write(folder, "fieldcast.acl", &access_list());
-        format!("{}\nacl_file {list}", users(folder, &[BOX, "fc-other", "anna", "ben", "control-room"]))
+        let names = [BOX, "fc-other", "anna", "ben", "control-room"].map(|name| (name, name));
+        format!("{}acl_file {list}", users(folder, &names))
     });
     let login = format!("username = \"{BOX}\"\npassword = \"{BOX}\"\n");
     let daemon = Daemon::start(&settings(broker.port, &login));

@@ -9,12 +9,14 @@
 // Not every test program needs all of it.
 #![allow(dead_code)]
 
+pub mod broker;
 pub mod cfa635;
 pub mod daemon;
 pub mod flv;
 pub mod guest;
 pub mod host;
 pub mod picture;
+pub mod proxy;
 pub mod push;
 pub mod srt;
 pub mod units;

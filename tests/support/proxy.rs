@@ -1,6 +1,6 @@
-//! A way to the broker that can be cut, that can lose what the box says, and that knows no MQTT 5.
+//! A way to a broker that can be cut, that can lose what is said to it, and that knows no MQTT 5.
 
-use crate::support::free_port;
+use super::free_port;
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},

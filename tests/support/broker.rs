@@ -1,6 +1,6 @@
 //! A mosquitto on a free port.
 
-use crate::support::{free_port, now};
+use super::{free_port, now, skip};
 use std::{
     net::TcpStream,
     path::Path,
@@ -10,7 +10,23 @@ use std::{
 };
 use tempfile::TempDir;
 
-pub const MOSQUITTO: &str = "/usr/sbin/mosquitto";
+const MOSQUITTO: &str = "/usr/sbin/mosquitto";
+
+/// Whether mosquitto is here. If not, the test is skipped so that nobody can miss it, and fails in CI.
+pub fn has_broker() -> bool {
+    Path::new(MOSQUITTO).exists() || skip("mosquitto is missing (tests/setup.sh test installs it)")
+}
+
+/// A password file of these users and passwords in `folder`; the configuration for it.
+pub fn users(folder: &Path, users: &[(&str, &str)]) -> String {
+    let path = folder.join("users");
+    std::fs::write(&path, "").expect("written");
+    for (name, password) in users {
+        let made = Command::new("mosquitto_passwd").arg("-b").arg(&path).args([name, password]).status();
+        assert!(made.expect("mosquitto_passwd").success());
+    }
+    format!("allow_anonymous false\npassword_file {}\n", path.display())
+}
 
 pub struct Broker {
     pub port: u16,
@@ -55,12 +71,25 @@ impl Broker {
         }
     }
 
+    /// Lets it read its access list anew, which `change` has written into its folder.
+    pub fn reload(&self, change: impl FnOnce(&Path)) {
+        change(self.folder.path());
+        let child = self.child.as_ref().expect("it runs");
+        let told = Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
+        assert!(told.expect("kill").success());
+    }
+
     /// Ends it by force.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
     }
 
     /// What it says.
