@@ -272,8 +272,9 @@ impl Client {
                 tracing::info!("remote control through {} (MQTT {:?})", self.broker, self.version);
                 self.retry.connected(now.time);
                 self.session.subscribed(now.time);
-                // Who took this box's id is still there: it is told until the connection has held.
-                if !matches!(self.trouble, Some((Trouble::Takeover, _))) {
+                // Who took this box's id is still there: it is told until the connection has held. What is not taken is
+                // not taken in this connection.
+                if !matches!(self.trouble, Some((Trouble::Takeover | Trouble::NotTaken { .. }, _))) {
                     self.trouble = None;
                 }
                 if !all {
@@ -281,9 +282,27 @@ impl Client {
                 }
             }
             Heard::Message(message) => self.session.message(message, now),
-            Heard::Delivered(receipt) => self.session.delivered(&receipt, now.time),
+            Heard::Delivered(topic, receipt) => {
+                self.session.delivered(&receipt, now.time);
+                self.trouble
+                    .take_if(|(trouble, _)| matches!(trouble, Trouble::NotTaken { topic: no, .. } if *no == topic));
+            }
+            Heard::Refused(topic, receipt, why) => {
+                if self.session.refused(&receipt, now.time) {
+                    self.not_taken(Trouble::NotTaken { topic, why }, now.time);
+                }
+            }
             Heard::Alive => {}
             Heard::Lost(trouble) => self.lose(trouble),
+        }
+    }
+
+    /// Tells of the first topic only: each word of a fault that changes is a message, which may not be taken either.
+    fn not_taken(&mut self, trouble: Trouble, now: Time) {
+        use Trouble::{NotAllowed, NotTaken, Takeover};
+        if !matches!(self.trouble, Some((NotAllowed | NotTaken { .. } | Takeover, _))) {
+            tracing::warn!("{}", trouble.fault(&self.broker.to_string()).text);
+            self.trouble = Some((trouble, now));
         }
     }
 

@@ -146,7 +146,7 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// Events were lost while the broker could not be reached.
+    /// Events were lost: the broker could not be reached, or did not take them.
     EventsLost {
         /// How many.
         count: u64,

@@ -24,8 +24,8 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use v5::mqttbytes::{
     QoS as QoS5,
     v5::{
-        ConnectProperties, Filter, LastWill as Will5, Packet as Packet5, Publish as Publish5, PublishProperties,
-        SubscribeReasonCode as Granted5,
+        ConnectProperties, Filter, LastWill as Will5, Packet as Packet5, PubAckReason, Publish as Publish5,
+        PublishProperties, SubscribeReasonCode as Granted5,
     },
 };
 
@@ -70,8 +70,10 @@ pub enum Heard {
     Subscribed(bool),
     /// A message.
     Message(Message),
-    /// It has a message of the box.
-    Delivered(Receipt),
+    /// It has a message of the box, on this topic.
+    Delivered(String, Receipt),
+    /// It does not take one, and why.
+    Refused(String, Receipt, String),
     /// It lives.
     Alive,
     /// The connection is gone.
@@ -85,6 +87,7 @@ enum Said {
     Message(Message),
     Sent(u16),
     Delivered(u16),
+    Refused(u16, String),
     Alive,
     Lost(Trouble),
 }
@@ -99,8 +102,8 @@ pub struct Link {
     client: Client,
     said: mpsc::UnboundedReceiver<Said>,
     /// What the messages are about that have no number yet, and those that have.
-    queued: VecDeque<Receipt>,
-    flying: BTreeMap<u16, Receipt>,
+    queued: VecDeque<(String, Receipt)>,
+    flying: BTreeMap<u16, (String, Receipt)>,
     task: JoinHandle<()>,
 }
 
@@ -194,11 +197,8 @@ impl Link {
     /// Sends a message. False: the connection does not move, and the message is lost.
     pub fn publish(&mut self, outgoing: Outgoing) -> bool {
         let Outgoing { topic, payload, retain, receipt, correlation } = outgoing;
-        // Wildcards and the like: who chose such a topic for the answer gets none.
-        if !rumqttc::valid_topic(&topic) {
-            return true;
-        }
         let sure = receipt.is_some();
+        let on_its_way = receipt.map(|receipt| (topic.clone(), receipt));
         let sent = match &self.client {
             Client::Five(client) => {
                 let properties = PublishProperties {
@@ -214,7 +214,7 @@ impl Link {
             }
         };
         if sent {
-            self.queued.extend(receipt);
+            self.queued.extend(on_its_way);
         }
         sent || !sure
     }
@@ -252,11 +252,15 @@ impl Link {
                 Some(Said::Subscribed(all)) => Heard::Subscribed(all),
                 Some(Said::Message(message)) => Heard::Message(message),
                 Some(Said::Sent(number)) => {
-                    self.flying.extend(self.queued.pop_front().map(|receipt| (number, receipt)));
+                    self.flying.extend(self.queued.pop_front().map(|sent| (number, sent)));
                     continue;
                 }
                 Some(Said::Delivered(number)) => match self.flying.remove(&number) {
-                    Some(receipt) => Heard::Delivered(receipt),
+                    Some((topic, receipt)) => Heard::Delivered(topic, receipt),
+                    None => Heard::Alive,
+                },
+                Some(Said::Refused(number, why)) => match self.flying.remove(&number) {
+                    Some((topic, receipt)) => Heard::Refused(topic, receipt, why),
                     None => Heard::Alive,
                 },
                 Some(Said::Alive) => Heard::Alive,
@@ -289,7 +293,10 @@ async fn follow_5(mut events: v5::EventLoop, say: mpsc::UnboundedSender<Said>) {
                 Said::Subscribed(ack.return_codes.iter().all(|code| matches!(code, Granted5::Success(_))))
             }
             Ok(v5::Event::Incoming(Packet5::Publish(publish))) => Said::Message(message_5(publish)),
-            Ok(v5::Event::Incoming(Packet5::PubAck(ack))) => Said::Delivered(ack.pkid),
+            Ok(v5::Event::Incoming(Packet5::PubAck(ack))) => match ack.reason {
+                PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Said::Delivered(ack.pkid),
+                why => Said::Refused(ack.pkid, format!("{why:?}")),
+            },
             Ok(v5::Event::Outgoing(rumqttc::Outgoing::Publish(number))) if number != 0 => Said::Sent(number),
             Ok(v5::Event::Incoming(_)) => Said::Alive,
             Ok(v5::Event::Outgoing(_)) => continue,
@@ -309,7 +316,9 @@ async fn follow_5(mut events: v5::EventLoop, say: mpsc::UnboundedSender<Said>) {
 
 fn message_5(publish: Publish5) -> Message {
     let properties = publish.properties.unwrap_or_default();
-    let reply_to = properties.response_topic.filter(|topic| topic.len() <= 256).map(|topic| ReplyTo {
+    // Who chose a topic to which nobody can write gets no answer there.
+    let usable = |topic: &String| (1..=256).contains(&topic.len()) && !topic.contains(['+', '#', '\0']);
+    let reply_to = properties.response_topic.filter(usable).map(|topic| ReplyTo {
         topic,
         correlation: properties.correlation_data.filter(|data| data.len() <= 128).map(|data| data.to_vec()),
     });
@@ -324,7 +333,7 @@ fn message_5(publish: Publish5) -> Message {
     }
 }
 
-/// The same in MQTT 3.1.1.
+/// The same in MQTT 3.1.1, in which a broker has no word for what it does not take.
 async fn follow_3(mut events: rumqttc::EventLoop, say: mpsc::UnboundedSender<Said>) {
     use rumqttc::{Event, Outgoing, Packet, SubscribeReasonCode};
     let mut connected = false;

@@ -181,6 +181,7 @@ impl Session {
             topic: self.place.prefix.topic(&self.place.id, &Leaf::Availability),
             payload: Bytes::from_static(b"offline"),
             retain: true,
+
             receipt: Some(Receipt::Other),
             correlation: None,
         }
@@ -224,8 +225,17 @@ impl Session {
         match receipt {
             Receipt::Event(sequence) => self.spool.delivered(*sequence),
             Receipt::Reply(key) if self.journal.delivered(key) => self.keep_journal(None),
-            Receipt::Reply(_) | Receipt::Other => {}
+            Receipt::Reply(_) | Receipt::Elsewhere | Receipt::Other => {}
         }
+    }
+
+    /// The broker does not take a message, nor would it take it anew. True: somebody has to do something about that.
+    pub fn refused(&mut self, receipt: &Receipt, now: Time) -> bool {
+        (self.flying, self.moved) = (self.flying.saturating_sub(1), now);
+        if let Receipt::Event(sequence) = receipt {
+            self.spool.refused(*sequence);
+        }
+        *receipt != Receipt::Elsewhere
     }
 
     /// Whether the broker takes none of the messages that are on their way.
@@ -297,7 +307,8 @@ impl Session {
     fn reply_too(&mut self, reply_to: Option<ReplyTo>, reply: &Reply) {
         if let Some(ReplyTo { topic, correlation }) = reply_to {
             let payload = reply.payload().into();
-            self.queue(Outgoing { topic, payload, retain: false, receipt: Some(Receipt::Other), correlation });
+            let receipt = Some(Receipt::Elsewhere);
+            self.queue(Outgoing { topic, payload, retain: false, receipt, correlation });
         }
     }
 
@@ -339,6 +350,7 @@ impl Session {
                     topic: home::topic(&self.place.id),
                     payload: device.into(),
                     retain: true,
+
                     receipt: Some(Receipt::Other),
                     correlation: None,
                 });

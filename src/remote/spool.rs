@@ -22,6 +22,9 @@ pub struct Spool {
     /// How many were dropped since that was told.
     lost: u64,
     events: VecDeque<Event>,
+    /// The broker did not take how many were lost: it is not told again before it takes an event.
+    #[serde(skip)]
+    mute: bool,
     /// How many of the events are on their way.
     #[serde(skip)]
     sent: usize,
@@ -41,10 +44,8 @@ impl Spool {
     pub fn add(&mut self, what: What, text: String, time: Option<Timestamp>) {
         // What is on its way, which is far less, has its place until the broker has it.
         while self.events.len() >= LONGEST {
-            self.lost += match self.events.remove(self.sent.min(LONGEST - 1)).map(|event| event.what) {
-                Some(What::EventsLost { count }) => count,
-                Some(_) | None => 1,
-            };
+            let oldest = self.events.remove(self.sent.min(LONGEST - 1));
+            self.lose(oldest);
         }
         self.next += 1;
         self.events.push_back(Event { sequence: self.next, time, what, text });
@@ -53,9 +54,9 @@ impl Spool {
 
     /// The next event to be sent, which is on its way from now on. How many were lost comes before those that were not.
     pub fn send(&mut self, now: Option<Timestamp>) -> Option<Event> {
-        if self.lost > 0 {
+        if self.lost > 0 && !self.mute {
             let what = What::EventsLost { count: self.lost };
-            let text = format!("{} events were lost while the broker could not be reached", self.lost);
+            let text = format!("{} events were lost: the broker could not be reached, or did not take them", self.lost);
             self.next += 1;
             let told = Event { sequence: self.next, time: now, what, text };
             self.events.insert(self.sent, told);
@@ -68,16 +69,35 @@ impl Spool {
 
     /// The broker has the event with this number.
     pub fn delivered(&mut self, sequence: u64) {
-        if let Some(at) = self.events.iter().position(|event| event.sequence == sequence) {
-            self.events.remove(at);
-            self.sent = self.sent.saturating_sub(usize::from(at < self.sent));
-            self.changed = true;
-        }
+        self.remove(sequence);
+        self.mute = false;
+    }
+
+    /// The broker does not take the event with this number.
+    pub fn refused(&mut self, sequence: u64) {
+        let event = self.remove(sequence);
+        self.mute |= event.as_ref().is_some_and(|event| matches!(event.what, What::EventsLost { .. }));
+        self.lose(event);
+    }
+
+    fn remove(&mut self, sequence: u64) -> Option<Event> {
+        let at = self.events.iter().position(|event| event.sequence == sequence)?;
+        self.sent = self.sent.saturating_sub(usize::from(at < self.sent));
+        self.changed = true;
+        self.events.remove(at)
+    }
+
+    fn lose(&mut self, event: Option<Event>) {
+        self.lost += match event.map(|event| event.what) {
+            Some(What::EventsLost { count }) => count,
+            Some(_) => 1,
+            None => 0,
+        };
     }
 
     /// The connection is gone: what was on its way may not have arrived.
     pub fn recall(&mut self) {
-        self.sent = 0;
+        (self.sent, self.mute) = (0, false);
     }
 
     /// Whether the file has something else; it is as if it were written now.
@@ -122,9 +142,25 @@ mod tests {
         assert_eq!(spool.send(None).map(|event| event.sequence), Some(4));
     }
 
+    #[test]
+    fn what_is_refused_is_counted_and_not_tried_without_end() {
+        let mut spool = Spool::default();
+        (0..2).for_each(|_| add(&mut spool));
+        for sent in ["the first", "that it was lost", "the second"] {
+            let event = spool.send(None).expect(sent);
+            spool.refused(event.sequence);
+        }
+        assert_eq!((spool.send(None), spool.lost), (None, 2));
+        add(&mut spool);
+        let event = spool.send(None).expect("the third");
+        assert_eq!((event.what, spool.send(None)), (What::Started, None));
+        spool.delivered(event.sequence);
+        assert_eq!(spool.send(None).map(|event| event.what), Some(What::EventsLost { count: 2 }));
+    }
+
     proptest! {
         #[test]
-        fn every_event_is_delivered_or_counted(steps in prop::collection::vec(0_u8..8, 0..3000)) {
+        fn every_event_is_delivered_or_counted(steps in prop::collection::vec(0_u8..9, 0..3000)) {
             let (mut spool, mut added, mut had, mut lost, mut way) = (Spool::default(), 0, 0, 0, VecDeque::new());
             let take = |event: Event, had: &mut u64, lost: &mut u64| match event.what {
                 What::EventsLost { count } => *lost += count,
@@ -137,6 +173,9 @@ mod tests {
                     6 => if let Some(event) = way.pop_front() {
                         spool.delivered(event.sequence);
                         take(event, &mut had, &mut lost);
+                    },
+                    7 => if let Some(event) = way.pop_front() {
+                        spool.refused(event.sequence);
                     },
                     _ => { spool.recall(); way.clear(); }
                 }

@@ -27,6 +27,13 @@ pub enum Trouble {
     Takeover,
     /// The broker does not let the box hear its commands.
     NotAllowed,
+    /// The broker does not take what the box says.
+    NotTaken {
+        /// Where.
+        topic: String,
+        /// In the words of MQTT 5.
+        why: String,
+    },
     /// The broker is there and does not work.
     Broker(String),
 }
@@ -70,6 +77,11 @@ impl Trouble {
                 "mqtt-not-allowed",
                 format!("The broker {broker} does not let this box hear its commands"),
                 "Let it subscribe to its own topics in the broker's access list",
+            ),
+            Self::NotTaken { topic, why } => (
+                "mqtt-not-taken",
+                format!("The broker {broker} does not take what this box says on {topic} ({why})"),
+                "Let it write below its own topic in the broker's access list. What it said there meanwhile is lost",
             ),
             Self::Broker(why) => (
                 "mqtt-broker",

@@ -1,7 +1,14 @@
 //! Who may: TLS, users, and the broker's access list as the README has it.
 
-use crate::support::{Authority, daemon::Daemon, free_port, wait};
-use crate::{BOX, broker::Broker, desk::Desk, has_broker, seconds, settings};
+use crate::support::{
+    Authority,
+    broker::{Broker, has_broker, users},
+    daemon::Daemon,
+    free_port,
+    proxy::Proxy,
+    wait,
+};
+use crate::{BOX, desk::Desk, seconds, settings};
 use serde_json::{Value, json};
 use std::{fs, path::Path, thread::sleep};
 
@@ -119,4 +126,79 @@ fn the_access_list_of_the_readme_holds() {
     );
     assert_eq!(ben.heard("status").len(), 0, "Ben does not even see it");
     assert_eq!(daemon.status()["phase"], "off-air");
+}
+
+/// A broker where nobody may hear the requests to this box. mosquitto's access lists are of no account when somebody
+/// subscribes; its dynamic security, which comes with it, is.
+fn deaf(folder: &Path) -> String {
+    let list = json!({
+        "defaultACLAccess": {
+            "publishClientSend": true, "publishClientReceive": true, "subscribe": true, "unsubscribe": true,
+        },
+        "clients": [],
+        "groups": [{"groupname": "all", "roles": [{"rolename": "deaf"}], "clients": []}],
+        "roles": [{"rolename": "deaf", "acls": [
+            {"acltype": "subscribeLiteral", "topic": format!("fieldcast/{BOX}/cmd/+/+"), "allow": false},
+        ]}],
+        "anonymousGroup": "all",
+    });
+    let list = write(folder, "security.json", &list.to_string());
+    let plugin = format!("/usr/lib/{}-linux-gnu/mosquitto_dynamic_security.so", std::env::consts::ARCH);
+    format!("allow_anonymous true\nplugin {plugin}\nplugin_opt_config_file {list}")
+}
+
+#[test]
+fn a_box_that_may_not_hear_its_requests_says_so() {
+    if !has_broker() {
+        return;
+    }
+    for old in [false, true] {
+        let broker = Broker::start_with(deaf);
+        let desk = Desk::at(broker.port);
+        desk.say("desk", "hears itself");
+        desk.wait_for("desk", seconds(10), |_| true);
+        let daemon = Daemon::start(&settings(Proxy::start(broker.port, old).port, ""));
+        let code = "mqtt-not-allowed";
+        wait("the fault", seconds(20), || daemon.faults().contains(&code.into()).then_some(()));
+        // All else is as it should be: it tells, hears what it may, stays connected, and can be ruled from elsewhere.
+        desk.wait_for("status", seconds(10), |text| text.contains(code));
+        desk.wait_for("event", seconds(10), |text| text.contains("fault-begun") && text.contains(code));
+        desk.wait_for("stats", seconds(10), |_| true);
+        sleep(seconds(3));
+        desk.publish("cmd/identify", "", false);
+        desk.wait_for("event", seconds(10), |text| text.contains("identify: done"));
+        daemon.succeed("identify", json!({}));
+        assert_eq!(broker.log().matches(&format!(" as {BOX} (")).count(), 1, "{}", broker.log());
+        assert_eq!((daemon.phase().as_str(), daemon.faults()), ("off-air", vec![code.to_owned()]));
+    }
+}
+
+#[test]
+fn what_the_broker_does_not_take_is_a_fault_and_counted() {
+    if !has_broker() {
+        return;
+    }
+    let list = |events: &str| format!("topic readwrite #\n{events}\n");
+    let deny = list(&format!("topic deny fieldcast/{BOX}/event"));
+    let broker = Broker::start_with(|folder| {
+        format!("allow_anonymous true\nacl_file {}", write(folder, "fieldcast.acl", &deny))
+    });
+    let desk = Desk::at(broker.port);
+    let daemon = Daemon::start(&settings(broker.port, ""));
+    wait("the fault", seconds(20), || daemon.faults().contains(&"mqtt-not-taken".into()).then_some(()));
+    let status = desk.wait_for("status", seconds(10), |text| text.contains("mqtt-not-taken"));
+    let text = status.json()["faults"][0]["text"].to_string();
+    assert!(text.contains(&format!("fieldcast/{BOX}/event (NotAuthorized)")), "{text}");
+    assert_eq!(desk.outcome_of("identify", "i", Value::Null, seconds(10)).0, "successful");
+    // Nothing is tried without end.
+    sleep(seconds(2));
+    let denied = || broker.log().lines().filter(|line| line.contains("Denied PUBLISH")).count();
+    assert!((2..20).contains(&denied()), "{} denied", denied());
+    assert_eq!(desk.events(), Vec::<Value>::new());
+    // Let in again, it tells what was lost.
+    broker.reload(|folder| drop(write(folder, "fieldcast.acl", &list(""))));
+    desk.outcome_of("identify", "j", Value::Null, seconds(10));
+    let lost = desk.wait_for("event", seconds(10), |text| text.contains("events-lost")).json();
+    assert!(lost["count"].as_u64().is_some_and(|count| count >= 2), "{lost}");
+    wait("its end", seconds(10), || (!daemon.faults().contains(&"mqtt-not-taken".into())).then_some(()));
 }

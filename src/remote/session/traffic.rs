@@ -62,6 +62,8 @@ pub enum Receipt {
     Event(u64),
     /// The answer to this request.
     Reply(Key),
+    /// An answer to where the request says: whether the box may write there is up to who asked.
+    Elsewhere,
     /// Nothing that has to be known.
     Other,
 }
