@@ -196,12 +196,13 @@ impl Link {
 
     /// Sends a message. False: the connection does not move, and the message is lost.
     pub fn publish(&mut self, outgoing: Outgoing) -> bool {
-        let Outgoing { topic, payload, retain, receipt, correlation } = outgoing;
+        let Outgoing { topic, payload, retain, expires, receipt, correlation } = outgoing;
         let sure = receipt.is_some();
         let on_its_way = receipt.map(|receipt| (topic.clone(), receipt));
         let sent = match &self.client {
             Client::Five(client) => {
                 let properties = PublishProperties {
+                    message_expiry_interval: expires.and_then(|time| u32::try_from(time.as_secs()).ok()),
                     correlation_data: correlation.map(Bytes::from),
                     ..PublishProperties::default()
                 };

@@ -41,6 +41,8 @@ const STATUS_PAUSE: Duration = Duration::from_millis(500);
 const STATUS_REPEAT: Duration = Duration::from_secs(30);
 /// Time between two messages of the figures; a bit less than a second, in which they come.
 const STATS_PAUSE: Duration = Duration::from_millis(900);
+/// The broker keeps an answer so long for who asked; no request is good for longer.
+const ANSWER_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// A broker that has taken no message for so long is as good as none.
 const STUCK: Duration = Duration::from_secs(30);
 /// The spool's file is written no more often.
@@ -181,7 +183,7 @@ impl Session {
             topic: self.place.prefix.topic(&self.place.id, &Leaf::Availability),
             payload: Bytes::from_static(b"offline"),
             retain: true,
-
+            expires: None,
             receipt: Some(Receipt::Other),
             correlation: None,
         }
@@ -298,6 +300,7 @@ impl Session {
             topic,
             payload: reply.payload().into(),
             retain: true,
+            expires: Some(ANSWER_KEPT),
             receipt: Some(receipt),
             correlation: None,
         });
@@ -308,7 +311,7 @@ impl Session {
         if let Some(ReplyTo { topic, correlation }) = reply_to {
             let payload = reply.payload().into();
             let receipt = Some(Receipt::Elsewhere);
-            self.queue(Outgoing { topic, payload, retain: false, receipt, correlation });
+            self.queue(Outgoing { topic, payload, retain: false, expires: None, receipt, correlation });
         }
     }
 
@@ -350,7 +353,7 @@ impl Session {
                     topic: home::topic(&self.place.id),
                     payload: device.into(),
                     retain: true,
-
+                    expires: None,
                     receipt: Some(Receipt::Other),
                     correlation: None,
                 });
@@ -376,7 +379,7 @@ impl Session {
 
     fn publish(&mut self, leaf: &Leaf, payload: impl Into<Bytes>, retain: bool, receipt: Option<Receipt>) {
         let topic = self.place.prefix.topic(&self.place.id, leaf);
-        self.send(Outgoing { topic, payload: payload.into(), retain, receipt, correlation: None });
+        self.send(Outgoing { topic, payload: payload.into(), retain, expires: None, receipt, correlation: None });
     }
 
     fn send(&mut self, outgoing: Outgoing) {

@@ -26,6 +26,8 @@ pub struct Heard {
     pub payload: Vec<u8>,
     pub retained: bool,
     pub correlation: Option<Vec<u8>>,
+    /// What is left of its time, seconds.
+    pub left: Option<u32>,
     pub at: Instant,
 }
 
@@ -158,11 +160,13 @@ impl Desk {
 
 #[allow(clippy::disallowed_methods)]
 fn note(publish: Publish) -> Heard {
+    let properties = publish.properties.unwrap_or_default();
     Heard {
         topic: String::from_utf8_lossy(&publish.topic).into_owned(),
         payload: publish.payload.to_vec(),
         retained: publish.retain,
-        correlation: publish.properties.and_then(|properties| properties.correlation_data).map(|data| data.to_vec()),
+        correlation: properties.correlation_data.map(|data| data.to_vec()),
+        left: properties.message_expiry_interval,
         at: Instant::now(),
     }
 }

@@ -75,7 +75,9 @@ fn what_is_asked_is_done_and_answered() {
     let later = Desk::as_user(broker.port, "later", None);
     later.wait_for("info", seconds(5), |_| true);
     later.wait_for("status", seconds(5), |_| true);
-    assert!(later.heard("cmd/stop/s3")[0].retained);
+    let kept = later.wait_for("cmd/stop/s3", seconds(5), |_| true);
+    assert!(kept.retained && kept.left.is_some_and(|left| (80_000..=86_400).contains(&left)), "for a day: {kept:?}");
+    assert_eq!(later.heard("status")[0].left, None);
 }
 
 #[test]

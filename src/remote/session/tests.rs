@@ -82,7 +82,9 @@ fn a_request_is_written_down_carried_out_and_answered() {
     session.answered(Asked::Request(key("stop", "a")), Answer::done(), now(3020));
     let todo = session.take(now(9000));
     assert_eq!(words(&todo)[..3], ["keep requests.journal None", "cmd/stop/a successful", "event successful"]);
-    assert!(matches!(&todo[1], Do::Publish(out) if out.retain && out.receipt.is_some()));
+    assert!(
+        matches!(&todo[1], Do::Publish(out) if out.retain && out.receipt.is_some() && out.expires == Some(ANSWER_KEPT))
+    );
     todo.iter().for_each(|done| arrived(&mut session, done));
     session.answered(Asked::Request(key("stop", "a")), Answer::done(), now(9000));
     assert_eq!(words(&session.take(now(9000))), ["keep requests.journal None"], "delivered; and one answer only");

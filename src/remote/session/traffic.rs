@@ -77,6 +77,8 @@ pub struct Outgoing {
     pub payload: Bytes,
     /// Whether the broker keeps it.
     pub retain: bool,
+    /// For how long at most (MQTT 5); none: until it is replaced.
+    pub expires: Option<Duration>,
     /// What is told when the broker has it (QoS 1); none: it may be lost (QoS 0).
     pub receipt: Option<Receipt>,
     /// What belongs to the request (MQTT 5).
