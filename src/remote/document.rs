@@ -264,6 +264,13 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn lines_of_the_log_are_pinned() {
+        let line =
+            LogLine { time: time(), level: "info".into(), target: "fieldcast::daemon".into(), text: "Off air".into() };
+        insta::assert_snapshot!(serde_json::to_string(&line).expect("json"), @r#"{"time":"2026-11-23T18:00:00Z","level":"info","target":"fieldcast::daemon","text":"Off air"}"#);
+    }
+
+    #[test]
     fn events_are_pinned() {
         let command = |reason: Option<&str>| What::Command {
             name: "stop".into(),

@@ -415,3 +415,22 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         Ok(certificates)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_go_to_topics_that_can_be_written_to() {
+        let reply_to = |topic: &str| {
+            let mut publish = Publish5::new("x", QoS5::AtLeastOnce, Bytes::new(), None);
+            let properties = PublishProperties { response_topic: Some(topic.into()), ..PublishProperties::default() };
+            publish.properties = Some(properties);
+            message_5(publish).reply_to.map(|reply_to| reply_to.topic)
+        };
+        assert_eq!(reply_to("desk/7"), Some("desk/7".into()));
+        for topic in ["", "desk/#", "+/7", "a\0b", &"x".repeat(257)] {
+            assert_eq!(reply_to(topic), None, "{topic:?}");
+        }
+    }
+}

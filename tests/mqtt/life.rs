@@ -134,6 +134,12 @@ fn what_comes_too_late_is_not_done() {
     desk.publish("cmd/identify/good", &request(30), true);
     assert_eq!(desk.outcome("identify", "good", seconds(5)).0, "successful");
     sleep(seconds(2));
+    desk.publish("cmd/identify/fast", &request(-3600), true);
+    assert_eq!(
+        desk.outcome("identify", "fast", seconds(5)).0,
+        "successful",
+        "a wrong clock, but it cannot have waited"
+    );
     desk.publish("cmd/identify/bare", r#"{"status":"init"}"#, false);
     assert_eq!(desk.outcome("identify", "bare", seconds(5)).0, "successful", "it cannot have waited");
 
@@ -142,6 +148,7 @@ fn what_comes_too_late_is_not_done() {
     desk.wait_for("availability", seconds(5), |text| text == "offline");
     desk.publish("cmd/identify/old", r#"{"status":"init"}"#, false);
     desk.publish("cmd/identify/kept", r#"{"status":"init"}"#, true);
+    desk.publish("cmd/identify/ahead", &request(-3600), false);
     let good = |seconds| PublishProperties { message_expiry_interval: Some(seconds), ..PublishProperties::default() };
     desk.publish_with("cmd/identify/waits", r#"{"status":"init"}"#, false, good(60));
     desk.publish_with("cmd/identify/dies", r#"{"status":"init"}"#, false, good(1));
@@ -150,6 +157,7 @@ fn what_comes_too_late_is_not_done() {
     assert_eq!(desk.outcome("identify", "waits", seconds(10)).0, "successful", "the broker vouches for it");
     assert_eq!(desk.outcome("identify", "old", seconds(5)).0, "age-unknown");
     assert_eq!(desk.outcome("identify", "kept", seconds(5)).0, "age-unknown");
+    assert_eq!(desk.outcome("identify", "ahead", seconds(5)).0, "age-unknown", "one of the clocks is wrong");
     assert_eq!(desk.replies("identify", "dies"), [], "the broker has thrown it away");
 }
 

@@ -1,6 +1,6 @@
 //! A mosquitto on a free port.
 
-use super::{free_port, now, skip};
+use super::{daemon, free_port, now, skip};
 use std::{
     net::TcpStream,
     path::Path,
@@ -71,12 +71,14 @@ impl Broker {
         }
     }
 
-    /// Lets it read its access list anew, which `change` has written into its folder.
-    pub fn reload(&self, change: impl FnOnce(&Path)) {
-        change(self.folder.path());
-        let child = self.child.as_ref().expect("it runs");
-        let told = Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
-        assert!(told.expect("kill").success());
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Sends it a signal: HUP, and it reads its access list anew.
+    pub fn signal(&self, name: &str) {
+        daemon::signal(self.child.as_ref().expect("it runs").id(), name);
     }
 
     /// Ends it by force.

@@ -312,6 +312,20 @@ fn few_messages_are_on_their_way_at_a_time() {
 }
 
 #[test]
+fn what_the_broker_refuses_is_over_and_told() {
+    let mut session = session();
+    session.happened(What::Started, "x".into(), now(3000));
+    let todo = session.take(now(3000));
+    let receipt = todo.iter().find_map(|done| match done {
+        Do::Publish(Outgoing { receipt: Some(receipt @ Receipt::Event(_)), .. }) => Some(receipt.clone()),
+        _ => None,
+    });
+    assert!(session.refused(&receipt.expect("an event"), now(3001).time));
+    assert_eq!(words(&session.take(now(3001))), ["event events-lost"]);
+    assert!(!session.refused(&Receipt::Elsewhere, now(3002).time), "it is up to who chose the topic");
+}
+
+#[test]
 fn a_broker_that_takes_nothing_is_noticed() {
     let mut session = session();
     assert!(!session.is_stuck(Time::from_millis(500_000)), "nothing is on its way");
