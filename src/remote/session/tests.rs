@@ -1,6 +1,6 @@
 use super::*;
 use crate::remote::document::Capabilities;
-use crate::status::tests::on_air;
+use crate::status::{Fault, Severity, tests::on_air};
 use jiff::Timestamp;
 
 fn now(millis: u64) -> Now {
@@ -253,7 +253,14 @@ fn the_status_is_told_on_change_and_now_and_then() {
 #[test]
 fn status_figures_and_availability_are_pinned() {
     let session = session();
-    let status = on_air();
+    let mut status = on_air();
+    status.faults.push(Fault {
+        code: "no-signal",
+        severity: Severity::Warning,
+        text: "No picture on HDMI".into(),
+        advice: "Check the cable".into(),
+        since: now(0).wall,
+    });
     let will = session.last_will();
     assert_eq!((will.topic.as_str(), &will.payload[..]), ("fieldcast/fc-1/availability", &b"offline"[..]));
     let pretty = |text: &str| serde_json::to_string_pretty(&serde_json::from_str::<Value>(text).expect("json"));
