@@ -30,7 +30,8 @@ fn a_broker_that_dies_or_hangs_changes_nothing_on_air() {
     broker.kill();
     let bytes = acknowledged();
     wait("the fault", seconds(15), || daemon.faults().contains(&"mqtt-unreachable".into()).then_some(()));
-    daemon.succeed("show", json!({"what": "slate"}));
+    // Until it is made.
+    wait("the slate", seconds(60), || (daemon.command("show", json!({"what": "slate"})).0 == 200).then_some(()));
     daemon.succeed("input", json!({"device": "test"}));
     sleep(seconds(2));
     let goes_on = |before: u64| {
