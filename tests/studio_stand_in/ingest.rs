@@ -43,8 +43,8 @@ pub async fn told(shared: &Shared, path: &str, body: Incoming) -> io::Result<Res
     Ok(Response::builder().status(if known { 200 } else { 404 }).body(Sent::Whole(Bytes::new())).expect("a right head"))
 }
 
-/// Reads nginx's page of statistics (`rtmp_stat all`) again and again, as long as the stand-in runs. While it cannot be had,
-/// nobody pushes.
+/// Reads nginx's page of statistics (`rtmp_stat all`) again and again, as long as the stand-in runs. While it cannot be
+/// had, nobody pushes.
 pub async fn watch(shared: Weak<Mutex<World>>, url: String) {
     while shared.strong_count() > 0 {
         let page = timeout(Duration::from_secs(2), read(&url)).await;

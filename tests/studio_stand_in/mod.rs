@@ -9,9 +9,9 @@
 //! studio.assert_clean();
 //! ```
 //!
-//! Requests are checked against X's OpenAPI document, of which `x-api-openapi.json` is an excerpt, and against `schemas/` where
-//! that lacks a route; so are replies. Prose rules are in the code beside their source. What nobody says is refused, or marked
-//! ASSUMED. "Facts" are X's documentation as it was read in November 2026.
+//! Requests are checked against X's OpenAPI document, of which `x-api-openapi.json` is an excerpt, and against `schemas/`
+//! where that lacks a route; so are replies. Prose rules are in the code beside their source. What nobody says is refused,
+//! or marked ASSUMED. "Facts" are X's documentation as it was read in November 2026.
 
 // Not every test program needs all of it.
 #![allow(dead_code, unused_imports)]
@@ -293,7 +293,8 @@ impl StandIn {
         world.broadcasts.iter_mut().find(|of| of.id == broadcast_id).expect("a broadcast").watching = viewers;
     }
 
-    /// A finished broadcast leaves files, of so many bit/s and bytes; that this can be is ASSUMED. Their bytes are `made_byte`.
+    /// A finished broadcast leaves files, of so many bit/s and bytes; that this can be is ASSUMED. Their bytes are
+    /// `made_byte`.
     pub fn leave_replay(&self, broadcast_id: &str, files: &[(u64, u64)]) {
         let mut world = self.world();
         let of = world.broadcasts.iter().find(|of| of.id == broadcast_id).expect("a broadcast").clone();
@@ -340,7 +341,7 @@ impl StandIn {
         self.world().asked.clone()
     }
 
-    /// What must never be: replies of the stand-in's that are wrong, tokens given to another host, routes that are none.
+    /// What must never be: wrong replies of the stand-in's, tokens given to another host, routes that are none.
     pub fn violations(&self) -> Vec<String> {
         self.world().violations.clone()
     }

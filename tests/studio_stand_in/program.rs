@@ -14,11 +14,11 @@ struct Arguments {
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// The real ingest that sources lead to, without the key
-    #[arg(long)]
+    #[arg(long, value_name = "URL", default_value = "rtmp://127.0.0.1:1935/live")]
     rtmp: String,
-    /// Statistics of that nginx, which tell who pushes
-    #[arg(long)]
-    nginx_stat: String,
+    /// Statistics of that nginx, which tell who pushes; without, it tells by its calls (on_publish)
+    #[arg(long, value_name = "URL")]
+    nginx_stat: Option<String>,
 }
 
 fn main() {
@@ -34,5 +34,9 @@ fn main() {
     println!("a stand-in of the Studio listens on {}", studio.url());
     println!("authorize {}", studio.authorize_url());
     println!("client-id {client_id}");
-    let _ = studio.watch_nginx(&arguments.nginx_stat).join();
+    println!("ingest {}", studio.nginx_application());
+    let _watch = arguments.nginx_stat.map(|url| studio.watch_nginx(&url));
+    loop {
+        std::thread::park();
+    }
 }

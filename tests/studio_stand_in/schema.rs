@@ -98,8 +98,8 @@ impl Api {
     }
 }
 
-/// A field that is not named is not allowed, though OpenAPI would let it pass: on requests X may refuse it, and in replies the
-/// stand-in would have made it up. `nullable` becomes what JSON Schema knows.
+/// A field that is not named is not allowed, though OpenAPI would let it pass: on requests X may refuse it, and in replies
+/// the stand-in would have made it up. `nullable` becomes what JSON Schema knows.
 fn make_strict(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {

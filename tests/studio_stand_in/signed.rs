@@ -16,8 +16,8 @@ fn encode(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
-/// The signature of these parameters (`oauth_*` without the signature, those of the query and of a form), not yet encoded, for
-/// a URL without its query.
+/// The signature of these parameters (`oauth_*` without the signature, those of the query and of a form), not yet encoded,
+/// for a URL without its query.
 pub fn signature(method: &str, url: &str, parameters: &[(String, String)], consumer: &str, token: &str) -> String {
     let mut pairs: Vec<_> = parameters.iter().map(|(name, value)| (encode(name), encode(value))).collect();
     pairs.sort();

@@ -1,4 +1,4 @@
-//! The stand-in of the Studio is strict: what it refuses, what it tells once, and what it does when it fails on purpose.
+//! The stand-in of the Studio is strict: what it refuses, what it tells once, what it does when it fails on purpose.
 
 mod faults;
 mod media;
