@@ -90,6 +90,14 @@ fn what_the_desk_decides_touches_nothing() {
 }
 
 #[test]
+fn what_reads_the_studios_answers_touches_nothing() {
+    let files = ["account", "answer", "oauth1", "trouble", "types"].map(|name| format!("src/studio/{name}.rs"));
+    let doing = ["tokio", "fs::", "reqwest", "sys::", "Timestamp::now", "tracing::"];
+    let broken = mentions(&files.each_ref().map(String::as_str), &doing);
+    complain("what is said of the Studio does something", &broken);
+}
+
+#[test]
 fn the_daemon_loads_no_gstreamer() {
     let mut broken = mentions(&["src"], &["gst::", "gstreamer::", "gstreamer_"]);
     broken.retain(|at| !at.starts_with("src/media/") && !at.starts_with("src/bin/fieldcast-media.rs"));

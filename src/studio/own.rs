@@ -81,10 +81,7 @@ impl Studio {
     /// Asks about the box's own Broadcast, of the Source `source_id` of `account`.
     pub async fn ask(&self, account: Option<&str>, source_id: &str, ask: Ask) -> Told {
         let told = match ask {
-            Ask::Source => self.source(account, source_id).await.map(|(source, notes)| {
-                // A Source of which it is not said gets no media that anybody could make public.
-                Told::Source { active: source.active.unwrap_or(false), notes }
-            }),
+            Ask::Source => self.activity(account, source_id).await,
             Ask::GoLive { title, chat_option, locale, post } => {
                 let body = go_live(source_id, title, chat_option, locale, post);
                 self.go_live(account, body).await.map(|broadcast| Told::Broadcast(Box::new(broadcast)))
@@ -96,6 +93,19 @@ impl Studio {
             Ask::End { id } => self.end_broadcast(account, &id).await.map(|()| Told::Ended),
         };
         told.unwrap_or_else(Told::Failed)
+    }
+
+    async fn activity(&self, account: Option<&str>, source_id: &str) -> Result<Told, Trouble> {
+        let (source, notes) = self.source(account, source_id).await?;
+        let active = match source.active {
+            Some(active) => active,
+            // Only of the list it is written that it tells.
+            None => {
+                let all = self.sources(account).await?;
+                all.iter().any(|source| source.id == source_id && source.active == Some(true))
+            }
+        };
+        Ok(Told::Source { active, notes })
     }
 
     /// Ingest and stream key of a Source, as the API says now; where it cannot be asked, as it said last.

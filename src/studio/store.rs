@@ -45,6 +45,8 @@ pub(super) struct Held {
     pub failed: Option<(Time, Trouble)>,
     /// The disk did not take the newest tokens.
     pub unsaved: bool,
+    /// It was unlinked; who waited for it must not bring it back.
+    pub gone: bool,
 }
 
 impl Held {
@@ -54,7 +56,7 @@ impl Held {
             Link::OAuth2(tokens) => tokens.left(now),
             Link::OAuth1(_) => None,
         };
-        Self { account, until: left.map(|left| sys::now() + left), failed: None, unsaved: false }
+        Self { account, until: left.map(|left| sys::now() + left), failed: None, unsaved: false, gone: false }
     }
 }
 

@@ -25,6 +25,9 @@ impl Studio {
     /// What proves for whom the box acts. `stale`: an access token that X has just refused.
     pub(super) async fn proof(&self, linked: &Linked, stale: Option<&Secret>) -> Result<Proof, Trouble> {
         let mut held = linked.held.lock().await;
+        if held.gone {
+            return Err(Trouble::NotLinked(linked.name.clone()));
+        }
         if held.unsaved {
             held.unsaved = self.0.store.save(&held.account).await.is_err();
         }
@@ -183,13 +186,20 @@ impl Studio {
             return Err(Trouble::Garbled("username is not one".into()));
         }
         let account = Account { name, id, linked: now, link };
+        // A refresh of the former link ends first: it would write its tokens over these.
+        let former = self.linked(Some(&account.name)).ok();
+        let _former = match &former {
+            Some(linked) => Some(linked.held.lock().await),
+            None => None,
+        };
         self.0.store.insert(account.clone(), now).await?;
         Ok(account.document(self.is_chosen(&account.name), false))
     }
 
     /// Forgets an account, and lets its tokens be worth nothing if X can be told.
     pub(super) async fn unlink(&self, linked: &Linked) -> Result<Value, Trouble> {
-        let held = linked.held.lock().await;
+        let mut held = linked.held.lock().await;
+        held.gone = true;
         let removed = self.0.store.remove(&linked.name).await;
         let given_back = match &held.account.link {
             Link::OAuth2(tokens) => {

@@ -255,3 +255,20 @@ async fn a_damaged_account_is_told_and_can_be_linked_again() {
     assert!(open(&api, folder.path()).faults().is_empty());
     api.assert_clean();
 }
+
+#[tokio::test]
+async fn who_waits_for_an_account_that_is_forgotten_does_not_bring_it_back() {
+    let api = StandIn::start();
+    let (folder, studio) = linked(&api).await;
+    api.advance(TWO_HOURS);
+    // X does not hear of it, so the refresh token is good.
+    api.fail(Route::Revoke, Fault::Status(500), 99);
+    let (told, _) = tokio::join!(biased;
+        ask(&studio, "studio-unlink", json!({})),
+        ask(&studio, "studio-sources", json!({})),
+    );
+    assert!(format!("{told:?}").contains("Successful"), "{told:?}");
+    assert!(!folder.path().join("accounts/fieldcast.json").exists());
+    assert_eq!(api.calls("POST", "/2/oauth2/token"), 0);
+    api.assert_clean();
+}

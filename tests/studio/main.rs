@@ -7,6 +7,7 @@ mod faults;
 mod sources;
 #[path = "../studio_stand_in/mod.rs"]
 mod stand_in;
+mod tls;
 
 use fieldcast::{
     command::{Answer, Command, Reason, studio::Grant},
