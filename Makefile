@@ -49,9 +49,10 @@ arm64: setup-arm64 ## build the release programs for arm64 with Debian's cross c
 cross: setup-arm64 ## build them with cross, in a container (needs a Docker engine)
 	tests/cross/cross
 
-bench: setup-demo ## compare with gst-launch-1.0 and ffmpeg
+bench: setup-demo ## compare with gst-launch-1.0, ffmpeg and curl
 	cargo build --release --locked
 	tests/bench/run
+	cargo test --release --locked --no-default-features --test studio -- --ignored --nocapture --exact measured::upload_of_512_mb_beside_curl
 
 linklab: setup-build ## the rate controller over traces of links beside OBS's rule, belacoder's and an oracle (LINK_TRACES=folder)
 	cargo test --locked --release --test linklab -- --nocapture --exact table

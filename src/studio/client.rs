@@ -147,6 +147,11 @@ impl Client {
         &self.http
     }
 
+    /// Whether the API is on this machine.
+    pub fn is_local(&self) -> bool {
+        self.base.starts_with("http://")
+    }
+
     /// What time it is, as certificates are judged.
     pub fn calendar(&self) -> Timestamp {
         let now = self.clock.current_time().map_or(0, |time| time.as_secs());

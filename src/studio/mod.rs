@@ -1,17 +1,25 @@
 //! X Media Studio's Producer, by X's API: accounts, Sources, Broadcasts, media and posts.
 //!
-//! The box and the operator's desk use the same client: what is asked is [`crate::command::studio::What`], the words of every
-//! surface. `perform` does it; `own` has the questions about the Broadcast of this box, which [`crate::control`] asks.
-//! `token` knows who asks (accounts are in `store`), `client` sends one call, `answer` (pure) reads what comes back.
+//! The box and the operator's desk use the same client: what is asked is [`crate::command::studio::What`], the words of
+//! every surface. `perform` does it; `own` has the questions about the Broadcast of this box, which [`crate::control`]
+//! asks. `token` knows who asks (accounts are in `store`), `client` sends one call, `answer` (pure) reads what comes
+//! back. `kind` (pure) says what X takes of files, which `upload` sends in segments and `download` gets; both go on
+//! after an interruption.
 
 pub mod account;
 pub mod answer;
 mod broadcasts;
 pub mod client;
+mod download;
+mod kind;
 mod lost;
+mod media;
 pub mod oauth1;
 pub mod own;
+mod patience;
 mod perform;
+mod post;
+mod progress;
 mod rates;
 mod schedules;
 mod sources;
@@ -19,6 +27,7 @@ mod store;
 mod token;
 pub mod trouble;
 pub mod types;
+mod upload;
 
 pub use client::{Body, Call, Repeat};
 pub use own::{Ask, AskId, Ingest, Told};
@@ -49,20 +58,22 @@ struct Inner {
     chosen: Option<String>,
     /// Where ingests are kept.
     ingests: PathBuf,
+    /// Where is noted how far uploads are.
+    uploads: PathBuf,
     faults: Vec<Fault>,
 }
 
 impl Studio {
-    /// `folder`: where accounts and ingests are kept, below the folders `accounts` and `sources`; `trust`: whose certificates are
-    /// believed, and the clock. Reads files.
+    /// `folder`: below it, accounts, ingests and how far uploads are, are kept, in the folders `accounts`, `sources`
+    /// and `uploads`; `trust`: whose certificates are believed, and the clock. Reads files.
     ///
     /// # Errors
     /// A sentence for people: TLS cannot be set up.
     pub fn open(settings: &settings::Studio, folder: &Path, trust: Arc<Trust>) -> Result<Self, String> {
         let client = Client::new(settings.base_url.as_deref().unwrap_or(types::BASE_URL), &trust)?;
         let (store, faults) = Store::open(folder.join("accounts"), client.calendar());
-        let (chosen, ingests) = (settings.account.clone(), folder.join("sources"));
-        Ok(Self(Arc::new(Inner { client, store, chosen, ingests, faults })))
+        let (chosen, ingests, uploads) = (settings.account.clone(), folder.join("sources"), folder.join("uploads"));
+        Ok(Self(Arc::new(Inner { client, store, chosen, ingests, uploads, faults })))
     }
 
     /// What was damaged when it was opened.
@@ -143,5 +154,10 @@ impl Studio {
     /// For calls of other hosts than the API's: no account, no redirects, 10 s to connect, no other limit.
     pub(super) fn http(&self) -> &reqwest::Client {
         self.0.client.http()
+    }
+
+    /// Whether the API is on this machine: a stand-in of it.
+    fn is_local(&self) -> bool {
+        self.0.client.is_local()
     }
 }

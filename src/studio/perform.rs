@@ -1,6 +1,6 @@
 //! What a command asks of the Studio, and its answer.
 
-use super::{Studio, Trouble, broadcasts, sources};
+use super::{Studio, Trouble, broadcasts, download, media, post, sources, upload};
 use crate::{
     command::{
         Answer, Reason,
@@ -57,10 +57,12 @@ impl Studio {
             What::Schedule(schedule) => self.schedule(account, &schedule).await?,
             What::CancelSchedule(id) => self.cancel_schedule(account, &id).await?,
             What::StartSchedule(id) => self.start_schedule(account, &id).await?,
-            What::Upload { .. } | What::Post { .. } | What::Media(_) | What::Download { .. } => {
-                let _ = tell;
-                return Err(Trouble::Conflict("media come with another change".into()));
+            What::Upload { file, category, alt_text } => {
+                upload::upload(self, account, &file, category.as_deref(), alt_text.as_deref(), tell).await?
             }
+            What::Post { text, media } => post::post(self, account, &text, &media).await?,
+            What::Media(key) => media::media(self, account, &key).await?,
+            What::Download { key, file } => download::download(self, account, &key, file.as_deref(), tell).await?,
         })
     }
 
@@ -78,7 +80,7 @@ impl Studio {
 /// The answer to a command that the Studio did not do.
 pub(super) fn failed(trouble: &Trouble) -> Answer {
     let reason = match trouble {
-        Trouble::Refused(_) => Reason::WrongArguments,
+        Trouble::Refused(_) | Trouble::NotSent(_) => Reason::WrongArguments,
         Trouble::AnswerLost | Trouble::Unreachable => Reason::TimedOut,
         _ => Reason::WrongState,
     };

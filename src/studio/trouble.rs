@@ -35,7 +35,11 @@ pub enum Trouble {
     Broken(u16),
     /// The answer cannot be understood.
     Garbled(String),
-    /// A file of this machine: it vanished, changed, or the disk is full.
+    /// It cannot be done as it was asked, for the reason given, and nothing was sent.
+    NotSent(String),
+    /// X's API has no file of a Broadcast.
+    NoReplay,
+    /// A file of this machine: X would not take it, it vanished, changed, or the disk is full.
     File(String),
 }
 
@@ -59,6 +63,8 @@ impl Trouble {
             Self::TooMany(wait) => format!("The Studio was asked too often; it answers again in {} s", wait.as_secs()),
             Self::Broken(status) => format!("The Studio has an error of its own ({status})"),
             Self::Garbled(what) => format!("The Studio's answer cannot be understood: {what}"),
+            Self::NotSent(why) => why.clone(),
+            Self::NoReplay => "X's API has no recording of this Broadcast".into(),
             Self::File(what) => what.clone(),
         }
     }
@@ -79,6 +85,10 @@ impl Trouble {
             Self::Refused(_) => "Check the title, the Source's id and the other arguments",
             Self::TooMany(_) => "Wait",
             Self::Broken(_) | Self::Garbled(_) => "Wait; the push does not need the Studio",
+            Self::NotSent(_) => "Nothing was sent",
+            Self::NoReplay => {
+                "Download it in the Studio, or ask X for the account's data: the recordings are in that archive"
+            }
             Self::File(_) => "Check the file and the disk",
         }
     }

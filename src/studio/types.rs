@@ -72,16 +72,21 @@ pub const BASE_URL: &str = "https://api.x.com";
 /// What is wrong with it.
 pub fn check_base_url(url: &str) -> Result<(), &'static str> {
     let uri: http::Uri = url.parse().map_err(|_| "expected a URL such as \"https://api.x.com\"")?;
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let loopback = host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    let host = uri.host().unwrap_or_default();
     if host.is_empty() || uri.query().is_some() || uri.authority().is_some_and(|all| all.as_str().contains('@')) {
         return Err("expected a URL such as \"https://api.x.com\"");
     }
     match uri.scheme_str() {
         Some("https") => Ok(()),
-        Some("http") if loopback => Ok(()),
+        Some("http") if is_loopback(host) => Ok(()),
         _ => Err("expected https://; http:// only on loopback"),
     }
+}
+
+/// Whether a URL's host is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
 #[cfg(test)]

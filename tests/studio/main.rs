@@ -3,11 +3,15 @@
 
 mod accounts;
 mod broadcasts;
+mod download;
 mod faults;
+mod linked;
+mod measured;
 mod sources;
 #[path = "../studio_stand_in/mod.rs"]
 mod stand_in;
 mod tls;
+mod upload;
 
 use fieldcast::{
     command::{Answer, Command, Reason, studio::Grant},
