@@ -171,9 +171,12 @@ fn check_source(settings: &Settings, index: usize, source: &Source, flaws: &mut 
         line_of_text(&at("region"), region, 64, flaws);
     }
 
-    match source.url.as_deref().is_some_and(|url| url.trim_start().to_ascii_lowercase().starts_with("srt:")) {
-        true => login::srt(source, at, flaws),
-        false => login::rtmp(source, at, flaws),
+    let srt = source.url.as_deref().is_some_and(|url| url.trim_start().to_ascii_lowercase().starts_with("srt:"));
+    match (&source.studio, srt) {
+        // Said above: the Studio tells the key.
+        (Some(_), _) => {}
+        (None, true) => login::srt(source, at, flaws),
+        (None, false) => login::rtmp(source, at, flaws),
     }
 }
 

@@ -383,3 +383,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_source_of_the_studio_needs_nothing_but_its_id() {
+    let text = "[[source]]\nname = 'A'\nstudio = { source-id = '1234567890123456789' }\n";
+    let with = layers(&format!("{text}[studio]\nclient-id = 'x'\nbase-url = 'http://127.0.0.1:9'\n"), "");
+    let source = &with.settings().sources[0];
+    assert_eq!(source.studio.as_ref().map(|studio| studio.source_id.as_str()), Some("1234567890123456789"));
+    for (wrong, part) in [
+        (text.replace("'1234567890123456789'", "'de3f'"), "source-id"),
+        (format!("{text}url = 'rtmp://h/a'\n"), "not several"),
+        (format!("{text}key = 'abc'\n"), "leave out key"),
+        (format!("{text}[studio]\nbase-url = 'http://api.example'\n"), "https://"),
+        (format!("{text}[studio]\nclient = 'x'\n"), "client-id"),
+    ] {
+        let found = problems(&wrong);
+        assert!(found.iter().any(|found| found.contains(part)), "{wrong}: {found:?}");
+    }
+}

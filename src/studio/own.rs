@@ -6,6 +6,8 @@ use crate::settings::Secret;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Where a Source takes its media, verbatim as the API says. Its serialised form is for its file only: it has the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,9 @@ pub struct Ingest {
     /// The region of the Source.
     pub region: Option<String>,
 }
+
+/// How long a push waits for the API where it has the ingest from before: a box that has lost power is back on air in seconds.
+const HURRY: Duration = Duration::from_secs(3);
 
 /// A question; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,21 +118,15 @@ impl Studio {
     /// # Errors
     /// They cannot be learnt, and are not known from before; or there is no such Source.
     pub async fn ingest(&self, account: Option<&str>, source_id: &str) -> Result<Ingest, Trouble> {
-        let told = async {
-            let (source, _) = self.source(account, source_id).await?;
-            let key = self.stream_key(account, source_id).await?;
-            let ingest = sources::ingest(&source, key.clone());
-            let ingest = ingest.ok_or_else(|| Trouble::Garbled("the Source's URL is missing".into()))?;
-            Ok((source, ingest))
-        };
         let kept = self.kept_ingest(source_id).await;
-        match (told.await, kept) {
-            (Ok((source, ingest)), kept) => {
-                if kept.as_ref() != Some(&ingest) {
-                    self.keep_ingest(&source, ingest.key.reveal().to_owned()).await;
-                }
-                Ok(ingest)
-            }
+        let (studio, account, id, last) =
+            (self.clone(), account.map(str::to_owned), source_id.to_owned(), kept.clone());
+        // A call that refreshes the tokens is not to be broken off: a push that goes on without it leaves it to its end.
+        let asked = tokio::spawn(async move { studio.told_ingest(account.as_deref(), &id, last).await });
+        let patience = if kept.is_some() { HURRY } else { Duration::MAX };
+        let told = timeout(patience, asked).await.ok().and_then(Result::ok).unwrap_or(Err(Trouble::AnswerLost));
+        match (told, kept) {
+            (Ok(ingest), _) => Ok(ingest),
             (Err(trouble @ (Trouble::NotFound | Trouble::Refused(_))), _) | (Err(trouble), None) => Err(trouble),
             (Err(trouble), Some(ingest)) => {
                 tracing::warn!(
@@ -138,6 +137,18 @@ impl Studio {
                 Ok(ingest)
             }
         }
+    }
+
+    /// As the API says now, which is kept.
+    async fn told_ingest(&self, account: Option<&str>, id: &str, kept: Option<Ingest>) -> Result<Ingest, Trouble> {
+        let (source, _) = self.source(account, id).await?;
+        let key = self.stream_key(account, id).await?;
+        let ingest = sources::ingest(&source, key);
+        let ingest = ingest.ok_or_else(|| Trouble::Garbled("the Source's URL is missing".into()))?;
+        if kept.as_ref() != Some(&ingest) {
+            self.keep_ingest(&source, ingest.key.reveal().to_owned()).await;
+        }
+        Ok(ingest)
     }
 }
 
