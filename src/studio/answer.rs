@@ -40,17 +40,24 @@ impl Reply {
     fn trouble(&self, off_by: Option<SignedDuration>) -> Trouble {
         match self.status {
             300..=399 => Trouble::Garbled("it points to another place".into()),
+            // How long is known to the client, which has the headers.
+            429 => Trouble::TooMany(Duration::from_secs(60)),
+            // The API's errors are JSON: a proxy's "403" is not X's, nor is its "404" of a Broadcast.
+            400..=499 if self.is_page() => Trouble::Garbled(not_json(&self.body)),
             401 if off_by.is_some_and(|off| off.abs() > CLOCK_OFF) => Trouble::ClockWrong,
             401 => Trouble::Revoked,
             403 => Trouble::NotAllowed(words(&self.body)),
             404 => Trouble::NotFound,
             409 => Trouble::Conflict(words(&self.body)),
             412 => Trouble::NotEligible,
-            // How long is known to the client, which has the headers.
-            429 => Trouble::TooMany(Duration::from_secs(60)),
             400..=499 => Trouble::Refused(words(&self.body)),
             _ => Trouble::Broken(self.status),
         }
+    }
+
+    /// Whether it is a page for people, and so not the API's.
+    pub fn is_page(&self) -> bool {
+        self.body.trim_ascii_start().starts_with(b"<")
     }
 }
 
@@ -236,8 +243,10 @@ mod tests {
         }
         assert_eq!(reply(204, "").json(None), Ok(Value::Null));
         assert_eq!(reply(200, r#"{"a":1}"#).json(None), Ok(json!({"a": 1})));
-        let page = reply(200, "\n<!DOCTYPE html>").json(None).expect_err("no JSON");
-        assert!(page.text().contains("a page for people"), "{}", page.text());
+        for status in [200, 400, 401, 403, 404, 407, 409, 412] {
+            let page = reply(status, "\n<!DOCTYPE html>").json(None).expect_err("no JSON");
+            assert!(page.text().contains("a page for people"), "{}", page.text());
+        }
         assert!(reply(200, r#"{"data":{"id""#).json(None).expect_err("no JSON").text().contains("cut"));
     }
 

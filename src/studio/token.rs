@@ -121,7 +121,9 @@ impl Studio {
     async fn tokens(&self, client_id: &str, form: Vec<(&'static str, String)>) -> Result<Tokens, Trouble> {
         let call = Call::new(Method::POST, "/2/oauth2/token", Body::Form(form), Repeat::Never);
         let reply = self.0.client.send("", &Proof::None, &call).await?;
-        if let 400 | 401 = reply.status {
+        if let 400 | 401 = reply.status
+            && !reply.is_page()
+        {
             let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
             // RFC 6749, 5.2; X says `invalid_request` for a token that it does not know.
             return Err(match body.get("error").and_then(Value::as_str) {

@@ -168,10 +168,12 @@ async fn a_refresh_that_x_did_not_get_is_tried_again() {
     let (reason, text) = refused(&studio, "studio-sources", json!({})).await;
     assert!(reason == Reason::TimedOut && text.starts_with("The Studio is not reached"), "{text}");
     done(&studio, "studio-sources", json!({})).await;
-    api.fail(Route::Token, Fault::Html(200), 1);
-    api.advance(TWO_HOURS);
-    assert!(refused(&studio, "studio-sources", json!({})).await.1.contains("a page for people"));
-    done(&studio, "studio-sources", json!({})).await;
+    for status in [200, 400, 401] {
+        api.fail(Route::Token, Fault::Html(status), 1);
+        api.advance(TWO_HOURS);
+        assert!(refused(&studio, "studio-sources", json!({})).await.1.contains("a page for people"));
+        done(&studio, "studio-sources", json!({})).await;
+    }
     api.assert_clean();
 }
 

@@ -35,13 +35,15 @@ async fn an_answer_that_is_none_is_told_and_nobody_else_is_asked() {
         (Fault::TruncatedJson, "its JSON is cut"),
         (Fault::Huge, "longer than 8 MiB"),
         (Fault::RedirectAway, "points to another place"),
-        (Fault::Html(404), "does not know it"),
+        (Fault::Html(404), "a page for people"),
+        (Fault::Html(403), "a page for people"),
+        (Fault::NotFound, "does not know it"),
     ] {
         api.fail(Route::ListSources, fault.clone(), 1);
         let (_, text) = refused(&studio, "studio-sources", json!({})).await;
         assert!(text.contains(told), "{fault:?}: {text}");
     }
-    assert_eq!(api.calls("GET", "/2/sources"), 5, "each is asked once");
+    assert_eq!(api.calls("GET", "/2/sources"), 7, "each is asked once");
     assert!(api.journal().iter().all(|asked| !asked.template.is_empty()), "the other host was not asked");
     api.fail(Route::ListSources, Fault::HalfBody, 1);
     done(&studio, "studio-sources", json!({})).await;
