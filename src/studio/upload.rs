@@ -37,7 +37,8 @@ const KEPT: u64 = 86_400;
 /// One upload.
 struct Upload<'a> {
     studio: &'a Studio,
-    account: Option<&'a str>,
+    /// By its name: what was begun goes on for the same, whichever is the usual one meanwhile.
+    account: String,
     local: Local,
     plan: Plan,
     tell: &'a (dyn Fn(Progress) + Send + Sync),
@@ -59,6 +60,7 @@ pub(super) async fn upload(
     alt_text: Option<&str>,
     tell: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Value, Trouble> {
+    let account = studio.linked(account)?.name.clone();
     let (local, head) = Local::open(file).await?;
     let size = local.identity.size;
     let plan = kind::plan(&head, size, category, alt_text.is_some())
@@ -102,12 +104,12 @@ impl Upload<'_> {
     /// What is told of the finished file, and what to forget once all is done.
     async fn in_segments(&self) -> Result<(Value, Begun), Trouble> {
         let (folder, identity) = (self.studio.0.uploads.clone(), self.local.identity);
-        let (account, category) = (self.account.map(str::to_owned), self.plan.category);
+        let (account, category) = (self.account.clone(), self.plan.category);
         let found = blocking(move || {
             if let Err(error) = Begun::tidy(&folder, sys::wall()) {
                 tracing::warn!(%error, "an upload that is cut off will have to begin anew");
             }
-            Ok(Begun::load(&folder, &identity, account.as_deref(), category, sys::wall()))
+            Ok(Begun::load(&folder, &identity, &account, category, sys::wall()))
         });
         if let Some(mut begun) = found.await? {
             match self.send(&mut begun).await {
@@ -136,7 +138,7 @@ impl Upload<'_> {
         let reply = self.patiently(&post("/2/media/upload/initialize".into(), Body::Json(body))).await?;
         let kept = reply["data"]["expires_after_secs"].as_u64().unwrap_or(KEPT);
         Ok(Begun {
-            account: self.account.map(str::to_owned),
+            account: self.account.clone(),
             category,
             file,
             media_id: text(&reply["data"], "id")?,
@@ -223,7 +225,7 @@ impl Upload<'_> {
     async fn patiently(&self, call: &Call) -> Result<Value, Trouble> {
         let mut patience = Patience::from(sys::now());
         loop {
-            let trouble = match self.studio.call(self.account, call.clone()).await {
+            let trouble = match self.studio.call(Some(&self.account), call.clone()).await {
                 Ok(reply) => return Ok(reply),
                 Err(trouble) => trouble,
             };

@@ -13,8 +13,8 @@ use std::{
 /// An upload in segments. X's media id is no secret, but belongs to an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Begun {
-    /// As it was asked for.
-    pub(super) account: Option<String>,
+    /// Whose it is.
+    pub(super) account: String,
     pub(super) category: String,
     pub(super) file: Identity,
     /// The API's.
@@ -48,15 +48,9 @@ impl Begun {
     }
 
     /// What was begun of this very file, for this account and category, and what X still keeps. `now`: since 1970.
-    pub(super) fn load(
-        folder: &Path,
-        file: &Identity,
-        account: Option<&str>,
-        category: &str,
-        now: Duration,
-    ) -> Option<Self> {
+    pub(super) fn load(folder: &Path, file: &Identity, account: &str, category: &str, now: Duration) -> Option<Self> {
         let begun = Self::read(&Self::path(folder, file))?;
-        let same = begun.file == *file && begun.account.as_deref() == account && begun.category == category;
+        let same = begun.file == *file && begun.account == account && begun.category == category;
         let sound = begun.segment >= MIB && begun.done <= begun.count();
         (same && sound && now.as_secs() < begun.expires).then_some(begun)
     }
@@ -113,7 +107,7 @@ mod tests {
     fn begun(size: u64) -> Begun {
         let file = serde_json::json!({"inode": 7, "size": size, "seconds": 1_800_000_000, "nanos": 5});
         Begun {
-            account: Some("fieldcast".into()),
+            account: "fieldcast".into(),
             category: "tweet_video".into(),
             file: serde_json::from_value(file).expect("an identity"),
             media_id: "123".into(),
@@ -145,26 +139,26 @@ mod tests {
         Begun::tidy(folder, at(1)).expect("made");
         begun.save(folder).expect("saved");
         let load = |file, account, category, now| Begun::load(folder, file, account, category, at(now));
-        assert_eq!(load(&begun.file, Some("fieldcast"), "tweet_video", 999), Some(begun.clone()));
-        assert_eq!(load(&begun.file, None, "tweet_video", 999), None);
-        assert_eq!(load(&begun.file, Some("fieldcast"), "amplify_video", 999), None);
-        assert_eq!(load(&begun.file, Some("fieldcast"), "tweet_video", 1000), None, "X keeps it no more");
+        assert_eq!(load(&begun.file, "fieldcast", "tweet_video", 999), Some(begun.clone()));
+        assert_eq!(load(&begun.file, "another", "tweet_video", 999), None);
+        assert_eq!(load(&begun.file, "fieldcast", "amplify_video", 999), None);
+        assert_eq!(load(&begun.file, "fieldcast", "tweet_video", 1000), None, "X keeps it no more");
         let mut touched = serde_json::to_value(begun.file).expect("JSON");
         touched["nanos"] = 6.into();
         let touched = serde_json::from_value(touched).expect("an identity");
-        assert_eq!(load(&touched, Some("fieldcast"), "tweet_video", 999), None);
+        assert_eq!(load(&touched, "fieldcast", "tweet_video", 999), None);
         let path = Begun::path(folder, &begun.file);
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(folder), mode(&path)), (0o700, 0o600));
 
         let unsound = Begun { done: 100, ..begun.clone() };
         unsound.save(folder).expect("saved");
-        assert_eq!(load(&begun.file, Some("fieldcast"), "tweet_video", 1), None);
+        assert_eq!(load(&begun.file, "fieldcast", "tweet_video", 1), None);
         fs::write(folder.join("1-1.json"), "{").expect("written");
         begun.save(folder).expect("saved");
         Begun::tidy(folder, at(999)).expect("tidied");
         assert_eq!(fs::read_dir(folder).expect("list").count(), 1);
         begun.forget(folder);
-        assert_eq!(load(&begun.file, Some("fieldcast"), "tweet_video", 1), None);
+        assert_eq!(load(&begun.file, "fieldcast", "tweet_video", 1), None);
     }
 }
