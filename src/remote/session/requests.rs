@@ -15,6 +15,9 @@ use crate::{
     settings::is_secret,
 };
 
+/// The command that brings an account's tokens.
+const LINK: &str = "studio-link";
+
 impl Session {
     /// A message came.
     pub fn message(&mut self, message: Message, now: Now) {
@@ -123,26 +126,30 @@ impl Session {
             let text = "This box only tells: mqtt.mode is observe in its settings";
             return Err(Answer::failed(Reason::Observe, text));
         }
+        // Before its arguments are looked at: who asks without them learns whether they may be sent.
+        if name == LINK {
+            self.hear_secret(message, None)?;
+        }
         let command = match name {
             home::SWITCH if self.place.home => home::switch(&request.args)?,
             name => Command::parse(name, &request.args)?,
         };
-        let secret = match &command {
-            Command::Set(changes) => changes.0.keys().find(|key| is_secret(key)),
-            _ => None,
-        };
-        match secret {
-            Some(key) if message.retained || !self.place.private => Err(Answer::Failed {
-                reason: Reason::SecretNeedsTls,
-                text: match message.retained {
-                    true => "A secret must not be in a message that the broker keeps: send it not retained",
-                    false => "A secret is taken over TLS only: set it on the box, over HTTPS or through mqtts://",
-                }
-                .into(),
-                field: Some(key.clone()),
-            }),
-            Some(_) | None => Ok(command),
+        if let Command::Set(changes) = &command
+            && let Some(key) = changes.0.keys().find(|key| is_secret(key))
+        {
+            self.hear_secret(message, Some(key))?;
         }
+        Ok(command)
+    }
+
+    /// Whether `message` may have a secret in it.
+    fn hear_secret(&self, message: &Message, field: Option<&String>) -> Result<(), Answer> {
+        let text = match (message.retained, self.place.private) {
+            (true, _) => "A secret must not be in a message that the broker keeps: send it not retained",
+            (false, false) => "A secret is taken over TLS only: set it on the box, over HTTPS or through mqtts://",
+            (false, true) => return Ok(()),
+        };
+        Err(Answer::Failed { reason: Reason::SecretNeedsTls, text: text.into(), field: field.cloned() })
     }
 
     /// What the broker keeps for a request is an answer of ours, or nothing any more.

@@ -190,6 +190,31 @@ fn secrets_come_over_tls_and_are_not_kept() {
 }
 
 #[test]
+fn an_account_is_linked_over_tls_and_its_tokens_are_not_kept() {
+    let link = |args: &str| format!(r#"{{"status":"init","args":{args},"time":"2026-11-23T18:00:00Z"}}"#);
+    let grant = link(r#"{"client-id":"app","access-token":"secret_1"}"#);
+    let asked = |private: bool, retained: bool, payload: &str| {
+        let mut session = session();
+        session.place.private = private;
+        session.message(Message { retained, ..message("cmd/studio-link/a", payload) }, now(3000));
+        session.kept(1, now(3000));
+        let todo = session.take(now(3000));
+        assert!(!format!("{todo:?}").contains("secret_1"));
+        words(&todo)
+    };
+    assert!(asked(true, false, &grant).contains(&"execute studio-link".into()));
+    assert_eq!(asked(false, false, &grant)[1], "cmd/studio-link/a secret-needs-tls");
+    assert_eq!(asked(true, true, &grant)[1], "cmd/studio-link/a secret-needs-tls");
+    // Who sends none learns the same.
+    assert_eq!(asked(false, false, &link("{}"))[1], "cmd/studio-link/a secret-needs-tls");
+    assert_eq!(asked(true, false, &link("{}"))[1], "cmd/studio-link/a wrong-arguments");
+    let mut open = session();
+    open.place.private = false;
+    open.message(Message { ticket: None, ..message("cmd/studio-link", &grant) }, now(3000));
+    assert_eq!(words(&open.take(now(3000))), ["event secret-needs-tls"]);
+}
+
+#[test]
 fn simple_commands_are_told_by_their_event() {
     let mut session = session();
     session.message(Message { ticket: None, ..message("cmd/identify", "") }, now(3000));
