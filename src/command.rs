@@ -425,7 +425,7 @@ pub enum Reason {
 
 impl Reason {
     /// Its word on every surface.
-    pub fn code(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::UnknownCommand => "unknown-command",
             Self::WrongArguments => "wrong-arguments",

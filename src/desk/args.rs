@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use super::studio::args::{Publish, Schedule, Studio};
 use crate::units::Span;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ Examples:
   fieldcast start \"OB van 3\"                on air
   fieldcast stop --tag stage-left           off air, all with this tag; asks before
   fieldcast set --all output.bitrate-max=\"3 Mbit/s\"
+  fieldcast publish Pult --title Gala       what it pushes becomes public on X
   fieldcast pair https://192.0.2.17:8443    once, for one box without a broker
   fieldcast status --box https://192.0.2.17:8443
 
@@ -30,13 +32,15 @@ Exit codes:
 
 Files:
   ~/.config/fieldcast/config.toml           broker, box, username, password-file, ca-file, cert-file,
-                                            key-file, prefix
+                                            key-file, prefix; below [studio] client-id, account, base-url
   ~/.config/fieldcast/paired.json           paired boxes, for this user only
+  ~/.config/fieldcast/accounts/             accounts of X that are linked here, for this user only
 
 Environment (before the file, after the command line):
   FIELDCAST_BROKER, FIELDCAST_BOX           as --broker and --box
   FIELDCAST_USERNAME, FIELDCAST_PASSWORD, FIELDCAST_PASSWORD_FILE
   FIELDCAST_CA_FILE, FIELDCAST_CERT_FILE, FIELDCAST_KEY_FILE, FIELDCAST_PREFIX
+  FIELDCAST_CLIENT_ID                       your app at X, as --client-id of studio link
   FIELDCAST_CONFIG                          another configuration file; paired.json is beside it";
 
 /// The whole command line.
@@ -108,7 +112,25 @@ pub enum Verb {
         sources: Vec<String>,
     },
     /// Go off air
-    Stop(Boxes),
+    Stop {
+        /// Which boxes.
+        #[command(flatten)]
+        boxes: Boxes,
+        /// Where a Broadcast is public, end it as well
+        #[arg(long, conflicts_with = "keep_broadcast")]
+        end: bool,
+        /// Where a Broadcast is public, leave it: X ends it after 5 minutes without video
+        #[arg(long)]
+        keep_broadcast: bool,
+    },
+    /// Make public on X what boxes push to a Source of the Studio
+    Publish(Publish),
+    /// End the Broadcast that boxes made public; their push goes on
+    End(Boxes),
+    /// Schedule a Broadcast on X, or change one that is scheduled
+    Schedule(Schedule),
+    /// Ask X Media Studio: accounts, Sources, Broadcasts, media
+    Studio(Studio),
     /// Choose the primary Source
     Source {
         /// The Source's name
@@ -264,7 +286,7 @@ mod tests {
         let parsed =
             Cli::try_parse_from(["fieldcast", "stop", "OB van *", "--tag", "left", "--timeout", "9 s", "-y", "--json"])
                 .expect("parsed");
-        let Verb::Stop(boxes) = parsed.verb else { panic!("{parsed:?}") };
+        let Verb::Stop { boxes, .. } = parsed.verb else { panic!("{parsed:?}") };
         assert_eq!((boxes.boxes, parsed.options.tags), (vec!["OB van *".into()], vec!["left".into()]));
         assert!(parsed.options.yes && parsed.options.json && !parsed.options.all);
         for wrong in [
@@ -273,6 +295,9 @@ mod tests {
             vec!["fieldcast", "stop", "--timeout", "9"],
             vec!["fieldcast", "preview"],
             vec!["fieldcast", "set"],
+            vec!["fieldcast", "stop", "a", "--end", "--keep-broadcast"],
+            vec!["fieldcast", "publish", "a", "--chat", "maybe"],
+            vec!["fieldcast", "studio"],
         ] {
             assert_eq!(Cli::try_parse_from(&wrong).expect_err("refused").exit_code(), 2, "{wrong:?}");
         }
@@ -285,9 +310,18 @@ mod tests {
         for word in ["Exit codes", "config.toml", "FIELDCAST_BROKER", "preflight", "completions"] {
             assert!(help.contains(word), "{word}: {help}");
         }
-        let of_verbs = cli.get_subcommands_mut().map(|verb| verb.render_long_help().to_string());
-        for help in of_verbs.chain([help]) {
+        let mut all = vec![help];
+        helps(&mut cli, &mut all);
+        assert!(all.iter().any(|help| help.contains("--hashtag")) && all.iter().any(|help| help.contains("--oauth1")));
+        for help in all {
             assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");
+        }
+    }
+
+    fn helps(command: &mut clap::Command, all: &mut Vec<String>) {
+        for verb in command.get_subcommands_mut() {
+            all.push(verb.render_long_help().to_string());
+            helps(verb, all);
         }
     }
 

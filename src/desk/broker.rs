@@ -10,6 +10,7 @@ use super::{
     round::Reply,
     seen::Told,
     wire::{Client, Failure, Packet, Refused, Wire},
+    words,
 };
 use crate::{
     http::tokens::random,
@@ -45,9 +46,9 @@ const LAST: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 struct Open {
     request: RequestName,
-    command: &'static str,
-    /// The payload's arguments for each box.
-    boxes: BTreeMap<String, Value>,
+    order: Order,
+    /// The boxes; for those that are `true` it is confirmed.
+    boxes: BTreeMap<String, bool>,
     /// When nobody shall begin with it any more.
     until: Time,
 }
@@ -109,8 +110,7 @@ impl Broker {
     pub fn send(&self, request: &str, order: &Order, boxes: BTreeMap<String, bool>) {
         let Ok(request) = request.parse::<RequestName>() else { return };
         let life = order.patience.min(message::LIFE);
-        let boxes = boxes.into_iter().map(|(id, confirmed)| (id, order.arguments(confirmed))).collect();
-        let open = Open { request, command: order.command, boxes, until: sys::now() + life };
+        let open = Open { request, order: order.clone(), boxes, until: sys::now() + life };
         self.shared.ask(&open);
         self.shared.lock_open().push(open);
     }
@@ -179,15 +179,15 @@ impl Shared {
         let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         let left = open.until.since(sys::now());
         let Some(client) = client.as_ref() else { return };
-        let leaf = Leaf::request(open.command, &open.request);
+        let leaf = Leaf::request(open.order.command, &open.request);
         client.subscribe(&[self.prefix.filter("+", &leaf.to_string())]);
         if left.is_zero() {
             return;
         }
-        for (id, arguments) in &open.boxes {
+        for (id, confirmed) in &open.boxes {
             let expires = u64::try_from(left.as_millis()).ok();
             let time = if client.vouches() { None } else { Some(Timestamp::now()) };
-            let request = message::Request { args: arguments.clone(), time, expires };
+            let request = message::Request { args: open.order.arguments(*confirmed), time, expires };
             if client.publish(&self.prefix.topic(id, &leaf), false, request.payload().into(), Some(left)) {
                 self.lock_unsure().leaving.push_back(Some((id.clone(), open.request.clone())));
             }
@@ -212,7 +212,7 @@ impl Shared {
             Leaf::Command { request: Some(request), .. } => {
                 let reply = match message::Reply::parse(&payload).ok()?? {
                     message::Reply::Executing { progress, .. } => {
-                        Reply::Executing { progress: progress.map(|progress| step(&progress)) }
+                        Reply::Executing { progress: progress.map(|progress| words::progress(&progress)) }
                     }
                     message::Reply::Successful { result, .. } => Reply::Successful(result),
                     message::Reply::Failed { reason, text, field, .. } => Reply::Failed { reason, text, field },
@@ -223,14 +223,6 @@ impl Shared {
             Leaf::Event | Leaf::Command { request: None, .. } => return None,
         };
         Some(Heard::Told { id, told })
-    }
-}
-
-/// How far a command is, on one line.
-fn step(progress: &message::Progress) -> String {
-    match (progress.done, progress.of) {
-        (Some(done), Some(of)) => format!("{} ({done} of {of})", progress.step),
-        _ => progress.step.clone(),
     }
 }
 

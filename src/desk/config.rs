@@ -1,6 +1,7 @@
 //! Where the boxes are: from the command line, the environment and the configuration file, in this order.
 
 use super::args::Options;
+use crate::{settings::Studio, studio::types::check_base_url};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ struct File {
     key_file: Option<PathBuf>,
     prefix: Option<String>,
     allow_plaintext: bool,
+    studio: Studio,
 }
 
 /// The way to the boxes.
@@ -93,6 +95,25 @@ pub fn read(path: &Path) -> Result<Option<String>, String> {
     std::fs::read_to_string(path).map(Some).map_err(|error| format!("{shown} cannot be read: {error}"))
 }
 
+fn parse(text: Option<&str>, path: &Path) -> Result<File, String> {
+    let read =
+        |text| toml::from_str(text).map_err(|error| format!("{}: {error}", path.display()).trim_end().to_owned());
+    text.map_or_else(|| Ok(File::default()), read)
+}
+
+/// How this computer itself asks X: `[studio]` of the configuration file, at `path` with `text`.
+///
+/// # Errors
+/// For people: what of it is wrong.
+pub fn studio(text: Option<&str>, path: &Path, environment: impl Fn(&str) -> Option<String>) -> Result<Studio, String> {
+    let studio = parse(text, path)?.studio;
+    if let Some(Err(wrong)) = studio.base_url.as_deref().map(check_base_url) {
+        return Err(format!("{}: studio.base-url: {wrong}", path.display()));
+    }
+    let set = environment("FIELDCAST_CLIENT_ID").filter(|value| !value.is_empty());
+    Ok(Studio { client_id: set.or(studio.client_id), ..studio })
+}
+
 /// The way to the boxes. `text` is the configuration file's, at `path`.
 ///
 /// # Errors
@@ -104,10 +125,7 @@ pub fn settle(
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Way, String> {
     let shown = path.display();
-    let file: File = match text {
-        Some(text) => toml::from_str(text).map_err(|error| format!("{shown}: {error}").trim_end().to_owned())?,
-        None => File::default(),
-    };
+    let file = parse(text, path)?;
     let set = |name: &str| environment(name).filter(|value| !value.is_empty());
     let layers = [
         ("the command line", options.direct.clone(), options.broker.clone()),
@@ -201,6 +219,21 @@ mod tests {
             let problem = way(&Options::default(), text, set).expect_err("refused");
             assert!(problem.contains(part) && !problem.contains("geheim"), "{problem}");
         }
+    }
+
+    #[test]
+    fn the_studio_is_asked_as_the_file_and_the_environment_say() {
+        let read = |text: &str, client_id: Option<&str>| {
+            studio(Some(text), Path::new("c.toml"), |name| {
+                client_id.filter(|_| name == "FIELDCAST_CLIENT_ID").map(ToOwned::to_owned)
+            })
+        };
+        let file = "[studio]\nclient-id = 'a'\naccount = 'anna'\nbase-url = 'http://127.0.0.1:9'";
+        let studio = read(file, None).expect("settings");
+        assert_eq!((studio.client_id.as_deref(), studio.account.as_deref()), (Some("a"), Some("anna")));
+        assert_eq!(read(file, Some("b")).expect("settings").client_id.as_deref(), Some("b"));
+        assert!(read("[studio]\nbase-url = 'http://h'", None).expect_err("refused").contains("base-url"));
+        assert!(read("[studio]\nsecret = 'x'", None).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | `address` `paired` `pair` `direct` | one box over HTTPS, known by its certificate |
 //! | `wire` `broker` | MQTT 5 and 3.1.1 as one; hearing of boxes through it, and asking them |
 //! | `link` `session` | both ways as one, and a use of the command line |
+//! | `studio` | X Media Studio, asked by boxes or by this computer; linking an account |
 //!
 //! Nothing here is decided for a box: it refuses by itself what is not confirmed.
 
@@ -27,6 +28,7 @@ mod round;
 mod say;
 mod seen;
 mod session;
+mod studio;
 mod watch;
 mod wire;
 mod words;
@@ -42,7 +44,7 @@ use link::DirectLink;
 use order::Order;
 use paired::Store;
 use pick::Choice;
-use round::{INTERRUPTED, NONE, SOME, Tally, WRONG};
+use round::{INTERRUPTED, NONE, Outcome, Round, SOME, Stage, Tally, WRONG};
 use say::Progress;
 use seen::Seen;
 use session::{Link, Running, Session};
@@ -51,6 +53,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use studio::args::StudioVerb;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Why nothing was done.
@@ -107,7 +110,25 @@ async fn act(Cli { options, verb }: Cli) -> Result<u8, Refusal> {
     if text.is_none() && options.config.is_some() {
         return Err(Refusal::wrong(format!("{} is not there", file.display())));
     }
-    let way = config::settle(&options, text.as_deref(), &file, environment).map_err(Refusal::wrong)?;
+    let settle = || config::settle(&options, text.as_deref(), &file, environment).map_err(Refusal::wrong);
+    if let Verb::Studio(asked) = &verb {
+        let settings = config::studio(text.as_deref(), &file, environment).map_err(Refusal::wrong)?;
+        let here = studio::order::is_here(asked, &options).map_err(Refusal::wrong)?;
+        match (&asked.verb, &order) {
+            (StudioVerb::Link(link), _) if here => return studio::link(link, None, &settings, &file, &options).await,
+            (StudioVerb::Link(link), _) => {
+                let way = settle()?;
+                studio::is_private(&way).map_err(Refusal::wrong)?;
+                let mut session = open(&way, &file, &verb).await?;
+                let linked = studio::link(link, Some((&mut session, &way)), &settings, &file, &options).await;
+                session.close().await;
+                return linked;
+            }
+            (_, Some((order, _))) if here => return studio::ask(order, &settings, &file, &options).await,
+            _ => {}
+        }
+    }
+    let way = settle()?;
     let choose = |boxes: Vec<String>, acts: bool| {
         let acts = acts && matches!(way, Way::Broker(_));
         order::choice(boxes, &options.tags, options.all, acts).map_err(Refusal::wrong)
@@ -274,9 +295,72 @@ async fn command(
     gather(session, choice, &mut end).await?;
     let ids = choice.pick(&session.fleet.candidates()).map_err(Refusal::wrong)?;
     let confirmed = confirmed(session, order, &ids, options.yes, &mut end).await?;
-    let mut running = [session.begin(order, &ids, &confirmed).map_err(Refusal::failed)?];
-    let mut progress = Progress::new(options.json);
-    progress.show(&running[0].round);
+    let (running, interrupted) = told(session, order, &ids, &confirmed, options.json, &mut end).await?;
+    if interrupted {
+        return Ok(INTERRUPTED);
+    }
+    let tally = running.round.tally();
+    let mut asking = running.round.asking();
+    asking.retain(|(id, _)| order.command == "stop" && confirmed.contains(id));
+    if !asking.is_empty() {
+        return stop_public(session, order, asking, tally, options.json, &mut end).await;
+    }
+    let code = tally.code();
+    Ok(match output {
+        Some(path) if code != NONE => code.max(save(&running, &path)),
+        _ => code,
+    })
+}
+
+/// The rest of a stop of boxes that are public, once the operator has said whether their Broadcasts end as well; `before`: what
+/// came of the first try.
+async fn stop_public(
+    session: &mut Session,
+    order: &Order,
+    asking: Vec<(String, String)>,
+    before: Tally,
+    json: bool,
+    end: &mut End,
+) -> Result<u8, Refusal> {
+    let (ids, names): (Vec<_>, Vec<_>) = asking.into_iter().unzip();
+    let names = names.join(", ");
+    let with_end = match meanwhile(session, end, move || say::which(&names)).await? {
+        Ok(with_end) => with_end,
+        Err(text) => return Err(Refusal { code: if before.done == 0 { WRONG } else { SOME }, text }),
+    };
+    let order = Order { arguments: serde_json::json!({ "end": with_end }), ..order.clone() };
+    let confirmed = ids.iter().cloned().collect();
+    let (running, interrupted) = told(session, &order, &ids, &confirmed, json, end).await?;
+    let done = before.done + running.round.tally().done;
+    Ok(if interrupted { INTERRUPTED } else { Tally { done, ..before }.code() })
+}
+
+/// Has `order` carried out and tells of it; true: Ctrl-C came before the end.
+async fn told(
+    session: &mut Session,
+    order: &Order,
+    ids: &[String],
+    confirmed: &BTreeSet<String>,
+    json: bool,
+    end: &mut End,
+) -> Result<(Running, bool), Refusal> {
+    let mut progress = Progress::new(json);
+    let done = carry_out(session, order, ids, confirmed, end, |round| progress.show(round)).await?;
+    progress.end(&done.0.round);
+    Ok(done)
+}
+
+/// Has `order` carried out and shows how far it is; true: Ctrl-C came before the end.
+async fn carry_out(
+    session: &mut Session,
+    order: &Order,
+    ids: &[String],
+    confirmed: &BTreeSet<String>,
+    end: &mut End,
+    mut show: impl FnMut(&Round),
+) -> Result<(Running, bool), Refusal> {
+    let mut running = [session.begin(order, ids, confirmed).map_err(Refusal::failed)?];
+    show(&running[0].round);
     let mut interrupted = false;
     while !interrupted && !running[0].is_over(crate::sys::now()) {
         let changed = tokio::select! {
@@ -288,20 +372,41 @@ async fn command(
             }
         };
         if changed {
-            progress.show(&running[0].round);
+            show(&running[0].round);
         }
     }
     session.finish(&running[0]);
-    progress.end(&running[0].round);
-    let code = running[0].round.tally().code();
-    Ok(match output {
-        _ if interrupted => INTERRUPTED,
-        Some(path) if code != NONE => code.max(save(&running[0], &path)),
-        _ => code,
-    })
+    let [running] = running;
+    Ok((running, interrupted))
 }
 
-/// The boxes for which the operator takes it that they go off air.
+/// What comes of `order` at the box `id`, without a word.
+async fn ask_one(session: &mut Session, order: &Order, id: &String, end: &mut End) -> Result<Outcome, Refusal> {
+    let ids = std::slice::from_ref(id);
+    let (running, interrupted) = carry_out(session, order, ids, &BTreeSet::new(), end, |_| ()).await?;
+    match running.round.rows().get(id).map(|row| &row.stage) {
+        Some(Stage::Over(outcome)) if !interrupted => Ok(outcome.clone()),
+        _ => Err(Refusal::interrupted()),
+    }
+}
+
+/// Asks the operator something. People take their time, and the boxes go on telling.
+async fn meanwhile<T: Send + 'static>(
+    session: &mut Session,
+    end: &mut End,
+    ask: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    let mut asked = tokio::task::spawn_blocking(ask);
+    loop {
+        tokio::select! {
+            asked = &mut asked => return asked.map_err(|error| Refusal::failed(error.to_string())),
+            _ = session.step(&mut []) => {}
+            () = end.asked() => return Err(Refusal::interrupted()),
+        }
+    }
+}
+
+/// The boxes for which the operator takes it that they go off air, or whatever else is taken away.
 async fn confirmed(
     session: &mut Session,
     order: &Order,
@@ -309,28 +414,22 @@ async fn confirmed(
     yes: bool,
     end: &mut End,
 ) -> Result<BTreeSet<String>, Refusal> {
-    let Some(ends) = order.ends else { return Ok(BTreeSet::new()) };
+    let Some(ends) = &order.ends else { return Ok(BTreeSet::new()) };
     if yes {
         return Ok(ids.iter().cloned().collect());
     }
     let now = crate::sys::now();
-    let pushing = session.fleet.pushing(ids, now);
-    if pushing.is_empty() {
+    let meant = match order.of_all {
+        true => ids.iter().filter_map(|id| session.fleet.get(id)).collect(),
+        false => session.fleet.pushing(ids, now),
+    };
+    if meant.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let named: Vec<_> = pushing.iter().map(|seen| format!("{} ({})", seen.name(), words::state(seen, now))).collect();
+    let named: Vec<_> = meant.iter().map(|seen| format!("{} ({})", seen.name(), words::state(seen, now))).collect();
     let question = format!("{} {ends} {}. Go on?", order.command, named.join(", "));
-    let ids: BTreeSet<_> = pushing.iter().map(|seen| seen.id().to_owned()).collect();
-    let mut asked = tokio::task::spawn_blocking(move || say::confirm(&question));
-    // People take their time, and the boxes go on telling.
-    let asked = loop {
-        tokio::select! {
-            asked = &mut asked => break asked,
-            _ = session.step(&mut []) => {}
-            () = end.asked() => return Err(Refusal::interrupted()),
-        }
-    };
-    match asked.map_err(|error| Refusal::failed(error.to_string()))?.map_err(Refusal::wrong)? {
+    let ids: BTreeSet<_> = meant.iter().map(|seen| seen.id().to_owned()).collect();
+    match meanwhile(session, end, move || say::confirm(&question)).await?.map_err(Refusal::wrong)? {
         true => Ok(ids),
         false => Err(Refusal::wrong("nothing was sent")),
     }

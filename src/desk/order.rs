@@ -3,8 +3,9 @@
 use super::{
     args::{Picture, Verb},
     pick::Choice,
+    studio,
 };
-use crate::units::Span;
+use crate::{settings::Secret, units::Span};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The same for what measures or gathers.
 const LONG: Duration = Duration::from_secs(120);
+/// The same for files that go to X or come from there.
+const FILES: Duration = Duration::from_secs(3600);
 /// The same for what is answered after a boot.
 const BOOT: Duration = Duration::from_secs(180);
 
@@ -25,26 +28,37 @@ pub struct Order {
     pub command: &'static str,
     /// Its arguments.
     pub arguments: Value,
-    /// What it does to viewers of a box that pushes, where that has to be confirmed.
-    pub ends: Option<&'static str>,
+    /// Those of them that are secret.
+    pub secrets: Vec<(&'static str, Secret)>,
+    /// What it takes from viewers or for ever, where that has to be confirmed.
+    pub ends: Option<String>,
+    /// It has to be confirmed for each box, and not only for those that push.
+    pub of_all: bool,
     /// How long the answer may take.
     pub patience: Duration,
 }
 
 impl Order {
-    fn new(command: &'static str, arguments: Value) -> Self {
-        let (ends, patience) = match command {
-            "stop" => (Some("takes off air"), PATIENCE),
-            "restart" | "reboot" => (Some("interrupts the push of"), BOOT),
-            "preflight" | "regions" | "diagnostics" => (None, LONG),
-            _ => (None, PATIENCE),
+    /// A command with its time for the answer, and with what has to be confirmed.
+    pub fn new(command: &'static str, arguments: Value) -> Self {
+        let id = arguments["id"].as_str().unwrap_or_default();
+        let ends = match command {
+            "stop" => Some("takes off air".into()),
+            "restart" | "reboot" => Some("interrupts the push of".into()),
+            "end" => Some("ends for its viewers the Broadcast of".into()),
+            "studio-source-delete" => Some(format!("deletes for ever Source {id}, by")),
+            "studio-broadcast-end" => Some(format!("ends for its viewers Broadcast {id}, by")),
+            "studio-broadcast-delete" => Some(format!("deletes for ever Broadcast {id}, by")),
+            _ => None,
         };
-        Self { command, arguments, ends, patience }
-    }
-
-    /// A command of a key of `watch`.
-    pub fn of_key(command: &'static str, arguments: Value) -> Self {
-        Self::new(command, arguments)
+        let patience = match command {
+            "restart" | "reboot" => BOOT,
+            "preflight" | "regions" | "diagnostics" | "publish" | "end" => LONG,
+            "studio-upload" | "studio-download" => FILES,
+            _ => PATIENCE,
+        };
+        let of_all = command == "end" || command.starts_with("studio-");
+        Self { command, arguments, secrets: Vec::new(), ends, of_all, patience }
     }
 
     /// Whether what comes of it is a file.
@@ -65,6 +79,9 @@ impl Order {
         if let Some(fields) = arguments.as_object_mut().filter(|_| confirmed && self.ends.is_some()) {
             fields.insert("confirm".into(), json!(true));
         }
+        for (name, secret) in &self.secrets {
+            arguments[name] = json!(secret.reveal());
+        }
         arguments
     }
 }
@@ -82,7 +99,14 @@ pub fn order(verb: &Verb) -> Result<Option<(Order, Vec<String>)>, String> {
             let arguments = if sources.is_empty() { json!({}) } else { json!({ "sources": sources }) };
             order("start", arguments, boxes)
         }
-        Verb::Stop(boxes) => order("stop", json!({}), boxes),
+        Verb::Stop { boxes, end, keep_broadcast } => {
+            let arguments = if *end || *keep_broadcast { json!({ "end": end }) } else { json!({}) };
+            order("stop", arguments, boxes)
+        }
+        Verb::Publish(asked) => studio::order::publish(asked).map(Some),
+        Verb::End(boxes) => order("end", json!({}), boxes),
+        Verb::Schedule(asked) => Ok(Some(studio::order::schedule(asked))),
+        Verb::Studio(asked) => studio::order::order(asked),
         Verb::Source { name, boxes, region } => {
             let mut arguments = json!({ "name": name });
             if let Some(region) = region {
@@ -218,6 +242,14 @@ mod tests {
             }
         }
         assert_eq!(read(&["list"]), Ok(None));
+    }
+
+    #[test]
+    fn a_stop_says_what_becomes_of_a_broadcast() {
+        for (flag, end) in [("--end", true), ("--keep-broadcast", false)] {
+            let (order, _) = read(&["stop", "a", flag]).expect("taken").expect("a command");
+            assert_eq!(order.arguments(true), json!({ "end": end, "confirm": true }));
+        }
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub const SOME: u8 = 3;
 /// Ctrl-C (128 + SIGINT).
 pub const INTERRUPTED: u8 = 130;
 
+/// The reason of a box that wants to be told more before it does something.
+const CONFIRM: &str = crate::command::Reason::ConfirmationNeeded.code();
+
 /// What a box answered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
@@ -198,6 +201,13 @@ impl Round {
     /// Whether every box has its outcome.
     pub fn is_over(&self) -> bool {
         self.rows.values().all(|row| matches!(row.stage, Stage::Over(_)))
+    }
+
+    /// The boxes that want to be told more before they do it, and their names.
+    pub fn asking(&self) -> Vec<(String, String)> {
+        let asks = |stage: &Stage| matches!(stage, Stage::Over(Outcome::Failed { reason, .. }) if reason == CONFIRM);
+        let asking = self.rows.iter().filter(|(_, row)| asks(&row.stage));
+        asking.map(|(id, row)| (id.clone(), row.name.clone())).collect()
     }
 
     /// How many did it.

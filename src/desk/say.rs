@@ -48,6 +48,24 @@ pub fn confirm(question: &str) -> Result<bool, String> {
     Ok(matches!(line(&format!("{question} [y/N] "))?.to_lowercase().as_str(), "y" | "yes"))
 }
 
+/// Asks on the terminal whether the Broadcasts of the boxes `names` end with their push.
+///
+/// # Errors
+/// For people: there is nobody to ask, or nothing was chosen.
+pub fn which(names: &str) -> Result<bool, String> {
+    let ways =
+        "--end ends the Broadcast as well, --keep-broadcast leaves it to X, which ends it after 5 min without video";
+    if !io::stdin().is_terminal() {
+        return Err(format!("{names}: a Broadcast is public. Give one of them: {ways}"));
+    }
+    let question = format!("{names}: a Broadcast is public. End it as well, or keep it? [end/keep/N] ");
+    match line(&question)?.to_lowercase().as_str() {
+        "e" | "end" => Ok(true),
+        "k" | "keep" => Ok(false),
+        _ => Err(format!("{names}: nothing was stopped")),
+    }
+}
+
 /// Asks for a line.
 ///
 /// # Errors

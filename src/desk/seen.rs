@@ -62,6 +62,19 @@ pub struct Uplink {
     pub retry_in_ms: Option<u64>,
 }
 
+/// The Broadcast of a box.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broadcast {
+    /// The word for its state.
+    pub state: String,
+    /// Who watch it.
+    pub viewers: Option<u64>,
+    /// Its title.
+    pub title: Option<String>,
+    /// Where people watch it.
+    pub share_url: Option<String>,
+}
+
 /// Something wrong with a box.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -224,6 +237,23 @@ impl Seen {
                 })
             })
             .collect()
+    }
+
+    /// The Broadcast that it made public, or may.
+    pub fn broadcast(&self) -> Option<Broadcast> {
+        let broadcast = &self.status["broadcast"];
+        Some(Broadcast {
+            state: text(broadcast, "state")?,
+            viewers: broadcast["viewers"].as_u64(),
+            title: text(broadcast, "title"),
+            share_url: text(broadcast, "share-url"),
+        })
+    }
+
+    /// Whether its Broadcast is public, or may be.
+    pub fn is_public(&self) -> bool {
+        let state = self.broadcast().map(|broadcast| broadcast.state);
+        matches!(state.as_deref(), Some("publishing" | "running" | "ending" | "unknown"))
     }
 
     /// What is wrong, the worst first.

@@ -1,7 +1,10 @@
 //! What boxes tell, in words for people.
 
-use super::seen::{Seen, Uplink, clean};
-use crate::{status::Severity, units::Time};
+use super::{
+    seen::{Broadcast, Seen, Uplink, clean},
+    studio,
+};
+use crate::{remote::message::Progress, status::Severity, units::Time};
 use serde_json::Value;
 
 /// A word of the vocabulary as it is said: `on-air` is "on air".
@@ -80,6 +83,9 @@ pub fn status(seen: &Seen, now: Time) -> String {
     for uplink in seen.uplinks() {
         row(&uplink.source, delivery(&uplink));
     }
+    if let Some(broadcast) = seen.broadcast() {
+        row("Broadcast", public(&broadcast));
+    }
     let temperature = seen.temperature().map(|degrees| format!("{degrees:.0} °C"));
     row("box", [seen.board(), seen.version(), seen.address(), temperature].into_iter().flatten().collect());
     for trouble in seen.troubles() {
@@ -110,6 +116,29 @@ pub fn delivery(uplink: &Uplink) -> Vec<String> {
     .collect()
 }
 
+/// How a Broadcast is.
+pub fn public(broadcast: &Broadcast) -> Vec<String> {
+    let viewers = broadcast.viewers.map(|viewers| match viewers {
+        1 => "1 viewer".into(),
+        viewers => format!("{viewers} viewers"),
+    });
+    let parts = [Some(said(&broadcast.state)), viewers, broadcast.title.clone(), broadcast.share_url.clone()];
+    parts.into_iter().flatten().collect()
+}
+
+/// How far a command is, on one line.
+pub fn progress(progress: &Progress) -> String {
+    let step = clean(&progress.step);
+    match (progress.done, progress.of) {
+        // Nobody counts so many but bytes.
+        (Some(done), Some(of)) if of >= 100_000 => {
+            format!("{:.1} of {:.1} MB: {step}", done as f64 / 1e6, of as f64 / 1e6)
+        }
+        (Some(done), Some(of)) => format!("{step} ({done} of {of})"),
+        _ => step,
+    }
+}
+
 /// What came of `command`, where there is more to say than that it was done: lines.
 pub fn result(command: &str, result: &Value) -> String {
     match command {
@@ -119,8 +148,15 @@ pub fn result(command: &str, result: &Value) -> String {
         "logs" => logs(result),
         // Told by their files.
         "preview" | "diagnostics" => String::new(),
-        _ => plain(result),
+        _ => match result.as_object() {
+            Some(told) if of_studio(command) => studio::words::result(told),
+            _ => plain(result),
+        },
     }
+}
+
+fn of_studio(command: &str) -> bool {
+    command.starts_with("studio-") || matches!(command, "publish" | "end" | "schedule")
 }
 
 fn plain(result: &Value) -> String {
@@ -224,6 +260,24 @@ mod tests {
     }
 
     #[test]
+    fn a_broadcast_is_told_with_its_viewers() {
+        let mut seen = Seen::new("fc-1");
+        let told = |viewers: u64| {
+            let url = "https://x.com/i/broadcasts/1";
+            let broadcast = json!({"state": "running", "title": "Gala", "viewers": viewers, "share-url": url});
+            json!({"phase": "on-air", "broadcast": broadcast})
+        };
+        seen.hear(Told::Status { document: told(1), live: true }, at(0));
+        let line = "  Broadcast  running, 1 viewer, Gala, https://x.com/i/broadcasts/1";
+        assert!(status(&seen, at(0)).lines().any(|known| known == line), "{}", status(&seen, at(0)));
+        seen.hear(Told::Status { document: json!({"phase": "previewing", "broadcast": null}), live: true }, at(0));
+        assert!(status(&seen, at(0)).starts_with("fc-1 (fc-1)  previewing\n") && !seen.is_public());
+        let far = |done, of| progress(&Progress { step: "Uploading".into(), done: Some(done), of: Some(of) });
+        assert_eq!(far(1_500_000, 3_000_000), "1.5 of 3.0 MB: Uploading");
+        assert_eq!(far(2, 5), "Uploading (2 of 5)");
+    }
+
+    #[test]
     fn results_are_read_by_people() {
         let steps = json!([
             {"step": "name", "passed": true, "took-ms": 3},
@@ -260,7 +314,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_result_is_lines_that_move_no_terminal(document in any_json()) {
-            for command in ["settings", "preflight", "regions", "preview", "logs", "start"] {
+            for command in ["settings", "preflight", "regions", "preview", "logs", "start", "studio-sources", "publish"] {
                 let text = result(command, &document);
                 prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
             }

@@ -12,6 +12,7 @@ mod broadcasts;
 pub mod client;
 mod download;
 mod kind;
+pub mod link;
 mod lost;
 mod media;
 pub mod oauth1;

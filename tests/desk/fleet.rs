@@ -40,7 +40,7 @@ impl Field {
         self.folder.path()
     }
 
-    fn run(&self, arguments: &[&str]) -> Said {
+    pub fn run(&self, arguments: &[&str]) -> Said {
         Said::of(&fieldcast(self.folder()).args(arguments).output().expect("run"))
     }
 }

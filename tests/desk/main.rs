@@ -1,5 +1,5 @@
 //! `fieldcast` as operators use it: the real program against the real daemon over HTTP and HTTPS, and against a real broker
-//! with stand-ins of boxes that answer by the protocol's own types, and with a real one.
+//! with stand-ins of boxes that answer by the protocol's own types, and with a real one; and against the stand-in of X's API.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -10,6 +10,9 @@ mod fleet;
 mod real;
 mod screen;
 mod stand_in;
+mod studio;
+#[path = "../studio_stand_in/mod.rs"]
+mod studio_stand_in;
 mod terminal;
 
 use serde_json::Value;

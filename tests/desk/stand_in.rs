@@ -20,7 +20,11 @@ use rumqttc::{
 };
 use serde_json::{Value, json};
 use std::{
-    sync::{Arc, Mutex},
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -30,6 +34,8 @@ pub struct StandIn {
     id: &'static str,
     phase: Arc<Mutex<&'static str>>,
     requests: Arc<Mutex<Vec<(String, Value)>>>,
+    results: Arc<Mutex<BTreeMap<&'static str, Value>>>,
+    public: Arc<AtomicBool>,
     client: Client,
 }
 
@@ -63,7 +69,15 @@ impl StandIn {
         let (client, mut connection) = Client::new(options, 100);
         let phase = Arc::new(Mutex::new(phase));
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let played = Self { id, phase: phase.clone(), requests: requests.clone(), client: client.clone() };
+        let (results, public) = (Arc::<Mutex<BTreeMap<&str, Value>>>::default(), Arc::<AtomicBool>::default());
+        let played = Self {
+            id,
+            phase: phase.clone(),
+            requests: requests.clone(),
+            results: results.clone(),
+            public: public.clone(),
+            client: client.clone(),
+        };
         let figures = client.clone();
         thread::spawn(move || {
             for second in 0_u64.. {
@@ -104,8 +118,7 @@ impl StandIn {
                 // The broker counts the age of what MQTT 5 brings; else the request says it.
                 let expiry = message.properties.and_then(|properties| properties.message_expiry_interval);
                 assert!(expiry.is_some() != request.time.is_some(), "one of them tells the age: {request:?}");
-                let known =
-                    json!({"command": command, "args": request.args, "expiry": expiry, "expires": request.expires});
+                let known = json!({"command": command, "args": request.args, "expiry": expiry, "expires": request.expires, "kept": message.retain});
                 requests.lock().expect("a list").push((command.clone(), known));
                 let say =
                     |reply: &Reply| client.publish(&*name_of, QoS::AtLeastOnce, true, reply.payload()).expect("queued");
@@ -115,13 +128,20 @@ impl StandIn {
                     continue;
                 }
                 let pushing = *phase.lock().expect("a phase") != "off-air";
-                let (answer, next) = match Command::parse(&command, &request.args) {
+                // What a Broadcast does at its stop is a question of its own.
+                let mut args = request.args.clone();
+                let with_end = args.as_object_mut().filter(|_| command == "stop").and_then(|args| args.remove("end"));
+                let unsaid = public.load(Ordering::Relaxed) && with_end.is_none();
+                let (answer, next) = match Command::parse(&command, &args) {
                     Ok(Command::Start { .. }) => {
                         thread::sleep(Duration::from_millis(300));
                         (Answer::done(), Some("on-air"))
                     }
                     Ok(Command::Stop { confirm: false }) if pushing => {
                         (Answer::failed(Reason::ConfirmationNeeded, "This ends the push"), None)
+                    }
+                    Ok(Command::Stop { .. }) if unsaid => {
+                        (Answer::failed(Reason::ConfirmationNeeded, "A Broadcast is public"), None)
                     }
                     Ok(Command::Stop { .. }) => (Answer::done(), Some("off-air")),
                     Ok(Command::Input { .. }) => (Answer::wrong("device", "this board has hdmi"), None),
@@ -131,7 +151,10 @@ impl StandIn {
                         client.publish(topic, QoS::AtLeastOnce, false, picture).expect("queued");
                         (Answer::done(), None)
                     }
-                    Ok(_) => (Answer::done(), None),
+                    Ok(_) => {
+                        let result = results.lock().expect("results").get(&*command).cloned().unwrap_or_default();
+                        (Answer::Successful { result }, None)
+                    }
                     Err(refused) => (refused, None),
                 };
                 if let Some(next) = next {
@@ -148,6 +171,16 @@ impl StandIn {
     /// The commands that were asked for, with what was in the requests.
     pub fn requests(&self) -> Vec<(String, Value)> {
         self.requests.lock().expect("a list").clone()
+    }
+
+    /// From now on `command` has this result.
+    pub fn give(&self, command: &'static str, result: Value) {
+        self.results.lock().expect("results").insert(command, result);
+    }
+
+    /// Its Broadcast is public.
+    pub fn publish(&self) {
+        self.public.store(true, Ordering::Relaxed);
     }
 
     pub fn phase(&self) -> &'static str {

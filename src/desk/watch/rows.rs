@@ -17,8 +17,9 @@ use std::collections::BTreeSet;
 /// Rows that Page Up and Page Down move by.
 const PAGE: usize = 10;
 
-/// The keys, for the last line.
-pub const KEYS: &str = "spc mark  a all  s start  x stop  l live  e slate  i identify  r restart  q quit";
+/// The keys, for the last lines.
+pub const KEYS: [&str; 2] =
+    ["spc mark  a all  i identify  s start  x stop  p publish  o end Broadcast", "l live  e slate  r restart  q quit"];
 
 /// The table: which boxes, which of them are meant, and what the operator is asked.
 #[derive(Debug, Default)]
@@ -36,7 +37,10 @@ pub struct Rows {
 /// Something to be confirmed.
 #[derive(Debug, Clone, PartialEq)]
 struct Question {
+    /// For `y`.
     order: Order,
+    /// For `k`, where there are two ways.
+    other: Option<Order>,
     ids: Vec<String>,
     text: String,
 }
@@ -104,6 +108,9 @@ impl Rows {
         if let Some(question) = self.question.take() {
             return match key.code {
                 KeyCode::Char('y' | 'Y') => Some(Wish::Send(question.order, question.ids)),
+                KeyCode::Char('k' | 'K') if question.other.is_some() => {
+                    question.other.map(|other| Wish::Send(other, question.ids))
+                }
                 _ => {
                     self.message = "nothing was sent".into();
                     None
@@ -130,11 +137,13 @@ impl Rows {
                 self.marked = if all { BTreeSet::new() } else { self.ids.iter().cloned().collect() };
             }
             KeyCode::Esc => self.marked.clear(),
-            KeyCode::Char('i') => return Some(Wish::Send(Order::of_key("identify", json!({})), self.meant())),
+            KeyCode::Char('i') => return Some(Wish::Send(Order::new("identify", json!({})), self.meant())),
             KeyCode::Char('s') => self.ask("start", json!({}), "Put on air", fleet, now),
             KeyCode::Char('x') => self.ask("stop", json!({}), "Take off air", fleet, now),
             KeyCode::Char('l') => self.ask("show", json!({"what": "live"}), "Show live", fleet, now),
             KeyCode::Char('e') => self.ask("show", json!({"what": "slate"}), "Show the slate of", fleet, now),
+            KeyCode::Char('p') => self.ask("publish", json!({}), "Make public", fleet, now),
+            KeyCode::Char('o') => self.ask("end", json!({}), "End the Broadcast of", fleet, now),
             KeyCode::Char('r') => self.ask("restart", json!({}), "Restart", fleet, now),
             _ => {}
         }
@@ -152,8 +161,19 @@ impl Rows {
                 format!("{several} boxes ({pushing} pushing)")
             }
         };
-        let text = format!("{what} {who}? y/N");
-        self.question = Some(Question { order: Order::of_key(command, arguments), ids, text });
+        let question = match command == "stop" && boxes.iter().any(|seen| seen.is_public()) {
+            true => Question {
+                order: Order::new(command, json!({ "end": true })),
+                other: Some(Order::new(command, json!({ "end": false }))),
+                text: format!("{what} {who}? y: its Broadcast ends too, k: keep that, N"),
+                ids,
+            },
+            false => {
+                let text = format!("{what} {who}? y/N");
+                Question { order: Order::new(command, arguments), other: None, text, ids }
+            }
+        };
+        self.question = Some(question);
     }
 }
 
@@ -244,6 +264,33 @@ mod tests {
     }
 
     #[test]
+    fn a_public_box_is_stopped_with_its_broadcast_or_without() {
+        let (mut fleet, mut rows) = shown();
+        rows.press(KeyCode::Down.into(), &fleet, at(0));
+        rows.press(key('p'), &fleet, at(0));
+        assert_eq!(rows.question(), Some("Make public Van B (on air)? y/N"));
+        let Some(Wish::Send(order, _)) = rows.press(key('y'), &fleet, at(0)) else { panic!("sent") };
+        assert_eq!((order.command, order.arguments(true)), ("publish", json!({})));
+        rows.press(key('o'), &fleet, at(0));
+        assert_eq!(rows.press(key('k'), &fleet, at(0)), None, "there is one way");
+        rows.press(key('o'), &fleet, at(0));
+        let Some(Wish::Send(order, _)) = rows.press(key('y'), &fleet, at(0)) else { panic!("sent") };
+        assert_eq!((order.command, order.arguments(true)), ("end", json!({"confirm": true})));
+
+        let public = json!({"name": "Van B", "phase": "on-air", "broadcast": {"state": "running"}});
+        fleet.hear("fc-1", Told::Status { document: public, live: true }, at(0));
+        for (code, end) in [('y', true), ('k', false)] {
+            rows.press(key('x'), &fleet, at(0));
+            let question = "Take off air Van B (on air)? y: its Broadcast ends too, k: keep that, N";
+            assert_eq!(rows.question(), Some(question));
+            let Some(Wish::Send(order, _)) = rows.press(key(code), &fleet, at(0)) else { panic!("sent") };
+            assert_eq!((order.command, order.arguments(true)), ("stop", json!({"confirm": true, "end": end})));
+        }
+        rows.press(key('x'), &fleet, at(0));
+        assert_eq!(rows.press(key('n'), &fleet, at(0)), None);
+    }
+
+    #[test]
     fn marked_boxes_are_meant_together() {
         let (fleet, mut rows) = shown();
         for code in [' ', ' '] {
@@ -284,7 +331,7 @@ mod tests {
                 let asked = rows.question().is_some();
                 let code = code.chars().next().unwrap_or(' ');
                 if let Some(Wish::Send(order, ids)) = rows.press(key(code), &known, at(0)) {
-                    prop_assert!(order.command == "identify" || (asked && code.eq_ignore_ascii_case(&'y')));
+                    prop_assert!(order.command == "identify" || (asked && "yYkK".contains(code)));
                     prop_assert!(ids.iter().all(|id| known.get(id).is_some()));
                 }
                 prop_assert!(rows.cursor() < boxes.max(1));

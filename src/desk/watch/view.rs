@@ -5,7 +5,7 @@ use crate::{
     desk::{
         fleet::Fleet,
         seen::Seen,
-        words::{delivery, said, state},
+        words::{delivery, public, said, state},
     },
     status::Severity,
     units::Time,
@@ -31,7 +31,7 @@ pub fn draw(frame: &mut Frame<'_>, fleet: &Fleet, rows: &Rows, lost: Option<&str
         Constraint::Fill(1),
         Constraint::Length(DETAIL),
         Constraint::Length(1),
-        Constraint::Length(1),
+        Constraint::Length(KEYS.len() as u16),
     ])
     .areas::<5>(frame.area());
     let [head, body, detail, message, keys] = areas;
@@ -47,7 +47,8 @@ pub fn draw(frame: &mut Frame<'_>, fleet: &Fleet, rows: &Rows, lost: Option<&str
         (None, None) => Line::raw(rows.message.as_str()),
     };
     frame.render_widget(said, message);
-    frame.render_widget(Line::styled(KEYS, Style::new().add_modifier(Modifier::DIM)), keys);
+    let dim = Style::new().add_modifier(Modifier::DIM);
+    frame.render_widget(Paragraph::new(KEYS.map(|line| Line::styled(line, dim)).to_vec()), keys);
 }
 
 fn table(frame: &mut Frame<'_>, area: Rect, fleet: &Fleet, rows: &Rows, now: Time) {
@@ -143,6 +144,9 @@ fn details(seen: &Seen, now: Time) -> Vec<Line<'static>> {
     }
     for uplink in seen.uplinks() {
         lines.push(Line::raw(format!("{}: {}", uplink.source, delivery(&uplink).join(", "))));
+    }
+    if let Some(broadcast) = seen.broadcast() {
+        lines.push(Line::raw(format!("Broadcast: {}", public(&broadcast).join(", "))));
     }
     for trouble in seen.troubles() {
         lines.push(Line::raw(format!("{}. {}", trouble.text, trouble.advice)));
