@@ -31,6 +31,8 @@ pub enum Command {
     Stop {
         /// Needed while pushing.
         confirm: bool,
+        /// Whether the Broadcast is ended too; needed while one is published. Only stopping lets X end it after 5 minutes.
+        end: Option<bool>,
     },
     /// Change settings, all or nothing: `{"output.bitrate-max": "3 Mbit/s"}`; null takes an override back.
     Set(Changes),
@@ -218,7 +220,10 @@ impl Command {
         let confirmed = || Ok(with(&["confirm"])?.flag("confirm")?.unwrap_or(false));
         Ok(match name {
             "start" => Self::Start { sources: with(&["sources"])?.texts("sources")? },
-            "stop" => Self::Stop { confirm: confirmed()? },
+            "stop" => {
+                let given = with(&["confirm", "end"])?;
+                Self::Stop { confirm: given.flag("confirm")?.unwrap_or(false), end: given.flag("end")? }
+            }
             "set" => Self::Set(Changes(object(arguments)?)),
             "settings" => with(&[]).map(|_| Self::Settings)?,
             "input" => Self::Input { device: with(&["device"])?.text("device")? },

@@ -34,8 +34,8 @@ pub struct Status {
     pub uplinks: Vec<UplinkStatus>,
     /// The network that is used; none without a default route.
     pub network: Option<NetworkStatus>,
-    /// The Studio's Broadcast; none yet.
-    pub broadcast: Option<()>,
+    /// The Studio's Broadcast; none: nothing is or was published, and no Source of the Studio is pushed to.
+    pub broadcast: Option<BroadcastStatus>,
     /// The front panel's display; none: the board has none.
     pub panel: Option<PanelStatus>,
     /// What is wrong, and what to do.
@@ -52,6 +52,7 @@ impl Status {
         let phase = match self.phase {
             Phase::OffAir => "Off air".to_string(),
             Phase::Starting => format!("Going on air to {sources}"),
+            Phase::Previewing => format!("Previewing at {sources}, not public"),
             Phase::OnAir => format!("On air to {sources}"),
             Phase::Reconnecting => format!("Reconnecting to {sources}"),
             Phase::Stopping => "Ending the push".to_string(),
@@ -71,7 +72,9 @@ pub enum Phase {
     OffAir,
     /// Media is wanted at a Source and was not acknowledged yet.
     Starting,
-    /// Acknowledged in the last 3 s.
+    /// Acknowledged in the last 3 s by Sources of the Studio, none of which is public.
+    Previewing,
+    /// Acknowledged in the last 3 s, and, for a Source of the Studio, public.
     OnAir,
     /// It was acknowledged, and is not now.
     Reconnecting,
@@ -202,6 +205,65 @@ pub enum AcknowledgedBy {
     Ping,
     /// The kernel's count of acknowledged bytes: it says that the ingest's host has them.
     Tcp,
+}
+
+/// The Broadcast that this box made public, or may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BroadcastStatus {
+    /// The API's id, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Its tags, at most two.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The Source's name.
+    pub source: String,
+    /// Where it is, by the Studio's last word.
+    pub state: PublicState,
+    /// Who watch it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub viewers: Option<u64>,
+    /// Where people watch it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_url: Option<String>,
+    /// Since when it is public.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// When the Studio last said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Timestamp>,
+    /// Whether the Studio sees the Source's media; looked at until it is public.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_active: Option<bool>,
+    /// What the Studio finds wrong with the stream.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// Where a Broadcast is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PublicState {
+    /// The Studio does not see the Source's media yet.
+    WaitingForSource,
+    /// The Studio sees it: it can be published.
+    Ready,
+    /// It is being made public.
+    Publishing,
+    /// It is public.
+    Running,
+    /// It is being ended.
+    Ending,
+    /// It has ended.
+    Ended,
+    /// X ended it, as no video came for 5 minutes.
+    TimedOut,
+    /// It may be public: the Studio has not told yet.
+    Unknown,
 }
 
 /// The network that is used.

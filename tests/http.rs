@@ -100,7 +100,9 @@ async fn answer(ask: Ask, pictures: &AtomicUsize) {
         Ask::Command { command, origin, reply, .. } => {
             assert_eq!(origin, Origin::Http);
             let answer = match command {
-                Command::Stop { confirm: false } => Answer::failed(Reason::ConfirmationNeeded, "This ends the push"),
+                Command::Stop { confirm: false, .. } => {
+                    Answer::failed(Reason::ConfirmationNeeded, "This ends the push")
+                }
                 Command::Input { device } if device == "sdi" => Answer::wrong("device", "this board has hdmi"),
                 Command::Input { device } if device == "lost" => return,
                 Command::Set(changes) => Answer::Successful { result: json!(changes.0.keys().collect::<Vec<_>>()) },

@@ -269,7 +269,7 @@ fn a_controller_that_forgot_everything_is_painted_whole_again() {
 #[test]
 fn a_second_of_meters_costs_at_most_a_quarter_of_full_flushes() {
     let board = Board::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/boards/desktop.toml"))).expect("a board");
-    let mut control = Control::new(board, Settings::default(), "fc-00000000".into(), None, Time::ZERO);
+    let mut control = Control::new(board, Settings::default(), "fc-00000000".into(), None, None, Time::ZERO);
     let now = |ms| Now { time: Time::from_millis(ms), wall: None };
     control.handle(fieldcast::control::Event::Tick, now(0));
     let mut random = fastrand::Rng::with_seed(4);

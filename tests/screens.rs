@@ -165,6 +165,47 @@ fn starting() -> Status {
     status
 }
 
+fn broadcast_of(state: PublicState) -> BroadcastStatus {
+    BroadcastStatus {
+        id: None,
+        title: None,
+        tags: Vec::new(),
+        source: "Main".into(),
+        state,
+        viewers: None,
+        share_url: None,
+        since: None,
+        confirmed_at: None,
+        source_active: Some(state != PublicState::WaitingForSource),
+        notes: Vec::new(),
+    }
+}
+
+/// Pushing to a Source of the Studio that is not public.
+fn previewing() -> Status {
+    let mut status = on_air();
+    (status.phase, status.on_air_since) = (Phase::Previewing, None);
+    status.broadcast = Some(broadcast_of(PublicState::Ready));
+    status
+}
+
+/// The same, public.
+fn public() -> Status {
+    let mut status = on_air();
+    status.broadcast = Some(BroadcastStatus {
+        id: Some("1OdKrXEjRqPGX".into()),
+        title: Some("Cup final, live from the stadium".into()),
+        tags: vec!["Sports".into(), "News".into()],
+        viewers: Some(1234),
+        share_url: Some("https://x.com/i/broadcasts/1OdKrXEjRqPGX".into()),
+        since: status.on_air_since,
+        confirmed_at: Some(wall()),
+        source_active: None,
+        ..broadcast_of(PublicState::Running)
+    });
+    status
+}
+
 /// All that is at its longest.
 fn loud() -> Status {
     let mut status = on_air();
@@ -317,6 +358,37 @@ fn scenes() -> Vec<(&'static str, Scene)> {
         3,
     );
     let error = "/etc/fieldcast/settings.toml, line 7: output.bitrate-max: expected a bit rate such as \"4 Mbit/s\" or \"500 kbit/s\", at most 1 Gbit/s, got \"4 MB\"\nline 9: unknown field push.at-poweron, did you mean at-power-on?";
+    let mut preview_slate = previewing();
+    preview_slate.program.showing = Some(Showing::Slate);
+    let mut waits = previewing();
+    waits.broadcast = Some(BroadcastStatus {
+        notes: vec!["The keyframe interval is 4 s, 3 s is suggested".into(), "Audio is above 160 kbit/s".into()],
+        ..broadcast_of(PublicState::WaitingForSource)
+    });
+    // After a power cut, before the Studio has said anything.
+    let mut unreached = public();
+    (unreached.phase, unreached.on_air_since) = (Phase::Previewing, None);
+    unreached.broadcast = unreached.broadcast.map(|known| BroadcastStatus { state: PublicState::Unknown, ..known });
+    let mut timed_out = previewing();
+    timed_out.broadcast = public().broadcast.map(|known| BroadcastStatus {
+        state: PublicState::TimedOut,
+        viewers: None,
+        share_url: None,
+        ..known
+    });
+    timed_out.faults = vec![fault(
+        "broadcast-timed-out",
+        Severity::Error,
+        "X ended the Broadcast: no video came for 5 minutes",
+        "Check the network, and publish again",
+    )];
+    let which = Some(List {
+        title: "End the broadcast?".into(),
+        entries: [("End and stop", true), ("Only stop pushing", true), ("Back", false)]
+            .map(|(text, hold)| Entry { text: text.into(), chosen: false, remark: None, hold })
+            .to_vec(),
+        cursor: 0,
+    });
     vec![
         ("splash", Scene::Splash { version: "0.1.0".into() }),
         ("failed", Scene::Failed(error.into())),
@@ -331,6 +403,11 @@ fn scenes() -> Vec<(&'static str, Scene)> {
         ("live-no-device", running(unplugged(SignalState::NoDevice, device), live())),
         ("live-starting", running(starting(), live())),
         ("live-on-air", running(on_air(), live())),
+        ("live-previewing", running(previewing(), live())),
+        ("live-previewing-slate", running(preview_slate, live())),
+        ("live-timed-out", running(timed_out.clone(), live())),
+        ("live-public", running(public(), live())),
+        ("live-stop-list", running(public(), View { list: which, ..live() })),
         ("live-on-air-loud", running(loud(), View { locked: true, ..live() })),
         ("live-on-air-muted", running(muted, live())),
         ("live-on-air-no-clock", running(no_clock, live())),
@@ -346,6 +423,12 @@ fn scenes() -> Vec<(&'static str, Scene)> {
         ("sources", running(ready(), view(Page::Sources))),
         ("sources-none", running(ready(), View { sources: Vec::new(), ..view(Page::Sources) })),
         ("sources-list", running(ready(), View { list: long, ..view(Page::Sources) })),
+        ("publish-none", running(ready(), view(Page::Publish))),
+        ("publish-waits", running(waits, view(Page::Publish))),
+        ("publish-ready", running(previewing(), view(Page::Publish))),
+        ("publish-public", running(public(), view(Page::Publish))),
+        ("publish-unknown", running(unreached, View { scroll: 2, ..view(Page::Publish) })),
+        ("publish-timed-out", running(timed_out, view(Page::Publish))),
         ("preflight-none", running(ready(), view(Page::Preflight))),
         (
             "preflight-runs",
@@ -374,6 +457,7 @@ fn scenes() -> Vec<(&'static str, Scene)> {
         ("faults-scrolled", running(loud(), View { scroll: 4, ..view(Page::Faults) })),
         ("faults-none", running(on_air(), view(Page::Faults))),
         ("hold-start", running(ready(), View { hold: Some(hold("Go on air", 50)), ..live() })),
+        ("hold-publish", running(previewing(), View { hold: Some(hold("Publish now", 60)), ..live() })),
         ("hold-stop", running(on_air(), View { hold: Some(hold("Stop the push", 80)), ..live() })),
         (
             "notice",
@@ -632,12 +716,13 @@ fn uplinks() -> impl Strategy<Value = (Vec<UplinkStatus>, Vec<UplinkStats>)> {
 prop_compose! {
     fn any_status()(
         names in (words(), words(), words(), words()),
-        phase in prop::sample::select(vec![Phase::OffAir, Phase::Starting, Phase::OnAir, Phase::Reconnecting, Phase::Stopping]),
+        phase in prop::sample::select(vec![Phase::OffAir, Phase::Starting, Phase::Previewing, Phase::OnAir, Phase::Reconnecting, Phase::Stopping]),
         signal in prop::sample::select(vec![SignalState::NoDevice, SignalState::NoCable, SignalState::NoSignal, SignalState::NoLock, SignalState::OutOfRange, SignalState::Locked]),
         showing in prop::option::of(prop::sample::select(vec![Showing::Live, Showing::Hold, Showing::Slate, Showing::Test])),
         mode in prop::sample::select(vec!["", "720p30", "8192x8192p120", "1080i59.94"]),
         on_air_since in stamp(),
         faults in faults(),
+        broadcast in prop::option::of((words(), words(), prop::option::of(figure()), prop::bool::ANY, prop::collection::vec(words(), 0..4))),
         (uplinks, stats) in uplinks(),
         peaks in prop::collection::vec(real(), 0..9),
         figures in (figure(), figure(), figure(), real(), real()),
@@ -649,6 +734,10 @@ prop_compose! {
             phase, on_air_since, faults, uplinks,
             input: InputStatus { device: names.1.clone(), signal, mode: mode.parse().ok(), audio: flags.0.then_some(names.2) },
             program: ProgramStatus { showing, muted: flags.1, encoder: Some(names.3), mode: mode.parse().ok(), ..base.program },
+            broadcast: broadcast.map(|(title, url, viewers, running, notes)| BroadcastStatus {
+                title: Some(title.clone()), tags: vec![title], share_url: Some(url), viewers, notes,
+                ..broadcast_of(if running { PublicState::Running } else { PublicState::Unknown })
+            }),
             network: flags.2.then(|| NetworkStatus { interface: names.1, address: "2001:db8:1234:5678:9abc:def0:1234:5678".parse().ok() }),
             stats: Stats {
                 uptime_ms: figures.0, bitrate: figures.1, dropped_pictures: figures.2, audio_peak_db: peaks, uplinks: stats,
@@ -733,11 +822,13 @@ fn only_what_is_on_air_looks_so() {
         let red = Rgb565::new(0xd8 >> 3, 0x12 >> 2, 0x1c >> 3);
         assert_eq!(canvas.pixels.iter().filter(|pixel| **pixel == red).count() > 1000, on_air, "{name}");
         let Frame::Mono(canvas) = draw(&scene, Shape::Mono, now()) else { panic!("one colour") };
-        if view.list.is_none() && !name.starts_with("system") {
+        if view.list.is_none() && !name.starts_with("system") && !name.starts_with("publish") {
             let lit = canvas.pixels[..128 * 10].iter().filter(|pixel| pixel.is_on()).count();
             assert_eq!(lit > 128 * 5, on_air, "{name}: {lit}");
         }
-        assert_eq!(characters(&draw(&scene, Shape::Text, now())).contains("ON AIR"), on_air, "{name}");
+        if view.list.is_none() {
+            assert_eq!(characters(&draw(&scene, Shape::Text, now())).contains("ON AIR"), on_air, "{name}");
+        }
     }
 }
 

@@ -14,8 +14,8 @@ fn commands_are_read() {
     let parsed = |name, arguments| Command::parse(name, &arguments).expect("a command");
     assert_eq!(parsed("start", Value::Null), Command::Start { sources: None });
     assert_eq!(parsed("start", json!({"sources": ["A"]})), Command::Start { sources: Some(vec!["A".into()]) });
-    assert_eq!(parsed("stop", json!({"confirm": true})), Command::Stop { confirm: true });
-    assert_eq!(parsed("stop", json!({"confirm": null})), Command::Stop { confirm: false });
+    assert_eq!(parsed("stop", json!({"confirm": true})), Command::Stop { confirm: true, end: None });
+    assert_eq!(parsed("stop", json!({"confirm": null})), Command::Stop { confirm: false, end: None });
     assert_eq!(
         parsed("source", json!({"name": "A", "region": "eu"})),
         Command::Source { name: "A".into(), region: Some("eu".into()) }

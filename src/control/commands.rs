@@ -9,6 +9,10 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 
+/// A stop has to say what becomes of the Broadcast.
+const WHICH_STOP: &str = "A Broadcast is published: send it again with confirm = true, and with end = true, which ends the Broadcast \
+    too, or end = false, which only stops pushing: X ends it after 5 minutes without video";
+
 impl Control {
     pub(super) fn take_command(
         &mut self,
@@ -36,16 +40,14 @@ impl Control {
         }
         match command {
             Command::Start { sources } => self.start(request, sources, now),
-            Command::Stop { confirm } => {
+            Command::Stop { confirm, end } => {
+                if self.pushing() && end.is_none() && self.broadcast.published() {
+                    return Err(Answer::failed(Reason::ConfirmationNeeded, WHICH_STOP));
+                }
                 if self.pushing() && !confirm && origin != Origin::Panel {
                     return Err(Answer::not_confirmed("This ends the push"));
                 }
-                let mut effects = Vec::new();
-                if self.intent == Intent::OnAir {
-                    self.set_intent(Intent::OffAir, None, &mut effects);
-                }
-                self.stops.push(request);
-                Ok(effects)
+                Ok(self.stop(request, end == Some(true), now))
             }
             Command::Set(changes) => perform(Job::Set(changes)),
             Command::Settings => perform(Job::Settings),
@@ -136,8 +138,12 @@ impl Control {
             Command::Pair => perform(Job::Pair),
             Command::Tokens => perform(Job::Tokens),
             Command::Revoke { id } => perform(Job::Revoke(id)),
-            Command::Publish(_) | Command::End { .. } => {
-                Err(Answer::failed(Reason::WrongState, "No Source of the Studio is set up"))
+            Command::Publish(publish) => self.publish(request, *publish, now),
+            Command::End { confirm } => {
+                if !confirm && origin != Origin::Panel && self.broadcast.exists() {
+                    return Err(Answer::not_confirmed("This ends the Broadcast for its viewers"));
+                }
+                self.end(request, now)
             }
             Command::Studio(request) => perform(Job::Studio(request)),
         }
@@ -161,7 +167,7 @@ impl Control {
             self.known_source("sources", None)?;
         }
         let mut effects = Vec::new();
-        if self.intent != Intent::OnAir || sources.is_some() {
+        if self.stop_at.take().is_some() || self.intent != Intent::OnAir || sources.is_some() {
             self.set_intent(Intent::OnAir, sources, &mut effects);
         }
         self.starts.push((request, now + START_DEADLINE));
@@ -169,7 +175,7 @@ impl Control {
     }
 
     /// The Source called `name`, or the primary.
-    fn known_source(&self, field: &str, name: Option<&str>) -> Result<Source, Answer> {
+    pub(super) fn known_source(&self, field: &str, name: Option<&str>) -> Result<Source, Answer> {
         let sources = &self.settings.sources;
         match name.or(self.settings.push.sources.first().map(String::as_str)) {
             Some(name) => sources.iter().find(|source| source.name == name).cloned().ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! What the control core is told, and what it wants done.
 
-use super::menu::Pin;
+use super::{broadcast::SavedBroadcast, menu::Pin};
 use crate::{
     board::ButtonRole,
     command::{Answer, Command, Cut, Origin},
@@ -195,6 +195,11 @@ pub enum Event {
         /// What.
         told: studio::Told,
     },
+    /// What [`Effect::KeepBroadcast`] had written is on the disk, or cannot be now.
+    BroadcastKept {
+        /// Its mark.
+        mark: u64,
+    },
     /// The process is asked to end. The intent stays.
     Shutdown,
     /// Time has passed.
@@ -290,6 +295,14 @@ pub enum Effect {
     SaveIntent(SavedIntent),
     /// Keep the video bitrate that this network carries, for the next start in it.
     KeepRate(BitRate),
+    /// Keep what is known of the Broadcast over a power cut, and tell by [`Event::BroadcastKept`]: the Studio is asked for a new
+    /// one only after that.
+    KeepBroadcast {
+        /// Grows by one each time.
+        mark: u64,
+        /// What; none: there is none any more.
+        record: Option<Box<SavedBroadcast>>,
+    },
     /// Ask the Studio about the Broadcast of this Source, which has `studio = {...}`; [`Event::Studio`] answers.
     AskStudio {
         /// The question's id.

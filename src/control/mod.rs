@@ -23,6 +23,7 @@ pub use event::{CardId, Effect, Event, Job, Now, RequestId, SavedIntent, Signal,
 
 pub mod backoff;
 pub mod backup;
+pub mod broadcast;
 pub mod menu;
 
 use crate::{
@@ -30,11 +31,12 @@ use crate::{
     command::Cut,
     media::Report,
     settings::{Output, PowerOn, Settings},
-    status::{Fault, Intent, Phase, Showing},
+    status::{Fault, Intent, Showing},
     units::Time,
     uplink,
 };
 use backup::Backup;
+use broadcast::{Broadcast, SavedBroadcast};
 use content::Content;
 use jiff::Timestamp;
 use lane::Lane;
@@ -96,10 +98,15 @@ pub struct Control {
     /// In the order in which they were opened.
     uplinks: Vec<Uplink>,
     backup: Backup,
+    broadcast: Broadcast,
+    /// The push ends then, or once the Broadcast has ended.
+    stop_at: Option<Time>,
     pace: Pace,
     show: Show,
     stills: Stills,
-    /// Some since the push was first acknowledged: since when, by the calendar.
+    /// Whether the push was acknowledged already.
+    acknowledged: bool,
+    /// Some while it is on air, or is connected again: since when, by the calendar.
     on_air_since: Option<Option<Timestamp>>,
     keyframe_at: Option<Time>,
     keyframe_wanted: bool,
@@ -116,8 +123,15 @@ pub struct Control {
 }
 
 impl Control {
-    /// The core after power-on, with the intent that was saved before.
-    pub fn new(board: Board, settings: Settings, id: String, saved: Option<SavedIntent>, now: Time) -> Self {
+    /// The core after power-on, with the intent and the Broadcast that were saved before.
+    pub fn new(
+        board: Board,
+        settings: Settings,
+        id: String,
+        saved: Option<SavedIntent>,
+        broadcast: Option<SavedBroadcast>,
+        now: Time,
+    ) -> Self {
         // What the operator hid from viewers stays hidden, whatever put the box on air again.
         let on_air =
             |saved: &&SavedIntent| saved.intent == Intent::OnAir && settings.push.at_power_on != PowerOn::Never;
@@ -158,9 +172,12 @@ impl Control {
             content: Content::default(),
             uplinks: Vec::new(),
             backup: Backup::default(),
+            broadcast: Broadcast::new(broadcast, now),
+            stop_at: None,
             pace: Pace::default(),
             show: Show { cut, mute, ..Show::default() },
             stills: Stills::default(),
+            acknowledged: false,
             on_air_since: None,
             keyframe_at: None,
             keyframe_wanted: false,
@@ -220,9 +237,13 @@ impl Control {
             Event::Measured(rate) => self.pace.measured(rate),
             Event::KnownRate(known) => self.note_known_rate(known),
             Event::Pin(pin) => self.pin = pin,
-            Event::NetworkChanged => effects.push(Effect::RetryUplinks),
+            Event::NetworkChanged => {
+                self.broadcast.network_changed(now.time);
+                effects.push(Effect::RetryUplinks);
+            }
             Event::Display { present, errors } => self.display = Some((present, errors)),
-            Event::Studio { .. } => {}
+            Event::Studio { id, told } => self.broadcast.hear(id, told, now, &mut effects),
+            Event::BroadcastKept { mark } => self.broadcast.note_kept(mark),
             Event::Shutdown => {
                 self.shutdown.get_or_insert(now.time);
             }
@@ -251,17 +272,13 @@ impl Control {
             wakes.extend(self.video.next_wake());
         }
         wakes.extend(self.audio.next_wake());
+        wakes.extend(self.stop_at.into_iter().chain(self.broadcast.wakes(&self.place(now))));
         wakes.into_iter().filter(|wake| *wake > now).min()
     }
 
     /// Whether media should flow.
     pub fn pushing(&self) -> bool {
         self.intent == Intent::OnAir && self.shutdown.is_none()
-    }
-
-    /// The phase, never better than what was acknowledged.
-    pub fn phase(&self, now: Time) -> Phase {
-        onair::phase(self.pushing(), &self.uplinks, self.on_air_since.is_some(), now)
     }
 
     /// Whether the process ends in order to be started anew.

@@ -3,7 +3,7 @@
 use super::{Now, UplinkId};
 use crate::{
     settings::Source,
-    status::{AcknowledgedBy, Phase, UplinkState, UplinkStats, UplinkStatus},
+    status::{AcknowledgedBy, UplinkState, UplinkStats, UplinkStatus},
     units::Time,
     uplink::{Cause, Report, Stats},
 };
@@ -182,16 +182,5 @@ impl Uplink {
             acknowledged_bytes: self.stats.acknowledged_bytes,
             reconnects: self.stats.reconnects,
         }
-    }
-}
-
-/// The phase: never better than what was acknowledged.
-pub fn phase(wanted: bool, uplinks: &[Uplink], was_on_air: bool, now: Time) -> Phase {
-    match wanted {
-        true if uplinks.iter().any(|uplink| uplink.closing.is_none() && uplink.on_air(now)) => Phase::OnAir,
-        true if was_on_air => Phase::Reconnecting,
-        true => Phase::Starting,
-        false if uplinks.is_empty() => Phase::OffAir,
-        false => Phase::Stopping,
     }
 }

@@ -9,10 +9,11 @@ use crate::{
     command::{Answer, Cut, Reason},
     media::{AudioPlan, AudioSource, Order, Plan, VideoPlan, plan},
     settings::Source,
-    status::{Intent, SignalState},
+    status::{Intent, Phase, SignalState},
     units::Time,
     uplink::MediaInfo,
 };
+use serde_json::json;
 use std::time::Duration;
 
 /// What takes a Source's place gets this long to be on air before the old one is released.
@@ -22,12 +23,15 @@ impl Control {
     /// Brings workers and uplinks to where intent and facts say they should be, and answers who waits for that.
     pub(super) fn reconcile(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.tick_menu(now.time, effects);
+        self.finish_stop(now.time, effects);
         self.choose_input(now.time);
         self.judge_loss(now, effects);
         self.begin_program(now.time, effects);
         self.note_pictured(effects);
         self.reconcile_workers(now.time, effects);
         self.reconcile_uplinks(now, effects);
+        self.reconcile_broadcast(now, effects);
+        self.note_on_air(now);
         self.reconcile_pace(now, effects);
         self.make_cards(now.time, effects);
         self.force_keyframe(now.time, effects);
@@ -52,7 +56,8 @@ impl Control {
             }
             self.running = self.settings.clone();
             self.show.pictured = false;
-            self.on_air_since = None;
+            (self.acknowledged, self.on_air_since) = (false, None);
+            self.broadcast.forget_last();
             (self.show.since, self.show.lost, self.show.ended) = (None, None, false);
         }
         if intent == Intent::OffAir {
@@ -72,7 +77,7 @@ impl Control {
     }
 
     /// The Sources that the operator chose, the primary first.
-    fn chosen(&self) -> Vec<&Source> {
+    pub(super) fn chosen(&self) -> Vec<&Source> {
         let names = self.chosen_sources.as_ref().unwrap_or(&self.running.push.sources);
         if names.is_empty() {
             return self.running.sources.first().into_iter().collect();
@@ -239,8 +244,15 @@ impl Control {
             self.show.program = None;
             effects.push(Effect::EndProgram);
         }
-        if pushing && self.on_air_since.is_none() && self.uplinks.iter().any(|uplink| uplink.on_air(now.time)) {
-            self.on_air_since = Some(now.wall);
+        self.acknowledged |= pushing && self.uplinks.iter().any(|uplink| uplink.on_air(now.time));
+    }
+
+    /// Since when viewers see it; a Broadcast that has ended begins anew.
+    fn note_on_air(&mut self, now: Now) {
+        match self.phase(now.time) {
+            Phase::OnAir => drop(self.on_air_since.get_or_insert(now.wall)),
+            Phase::Previewing => self.on_air_since = None,
+            _ => {}
         }
     }
 
@@ -291,10 +303,13 @@ impl Control {
             effects.push(Effect::Answer { request: *request, answer });
             false
         });
-        if pushing || self.uplinks.is_empty() {
+        // One that ends the Broadcast first is under way while media flows on.
+        if (pushing && self.stop_at.is_none()) || self.uplinks.is_empty() {
             for request in self.stops.drain(..) {
                 let answer = if pushing {
                     Answer::failed(Reason::WrongState, "The push was started again before it had ended")
+                } else if self.broadcast.is_ending() {
+                    Answer::Successful { result: json!({ "broadcast": "ending" }) }
                 } else {
                     Answer::done()
                 };

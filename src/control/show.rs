@@ -80,7 +80,7 @@ impl Control {
 
     pub(super) fn saved_intent(&self) -> SavedIntent {
         SavedIntent {
-            intent: self.intent,
+            intent: if self.stop_at.is_some() { Intent::OffAir } else { self.intent },
             sources: self.chosen_sources.clone(),
             show: self.show.cut,
             mute: self.show.mute,

@@ -24,11 +24,11 @@ impl Control {
         let lost = self.show.lost.is_some();
         Some(match self.phase(now) {
             Phase::Stopping => return None,
-            Phase::OnAir | Phase::Starting if wrong => Tally::Trouble,
+            Phase::OnAir | Phase::Starting | Phase::Previewing if wrong => Tally::Trouble,
             Phase::OnAir if lost => Tally::Trouble,
             Phase::OnAir => Tally::OnAir,
             Phase::Reconnecting => Tally::Trouble,
-            Phase::Starting => Tally::Attention,
+            Phase::Starting | Phase::Previewing => Tally::Attention,
             Phase::OffAir if self.ready() && !wrong => Tally::Ready,
             Phase::OffAir => Tally::Attention,
         })

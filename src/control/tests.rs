@@ -7,7 +7,7 @@ use crate::{
     command::{Answer, Command, Origin, Reason},
     media::{Failure, FailureKind, Flow, Look, Order, Plan, Started},
     settings::{Codec, Source},
-    status::{AcknowledgedBy, Showing, SignalState},
+    status::{AcknowledgedBy, Phase, Showing, SignalState},
     units::BitRate,
     uplink::Cause,
 };
@@ -19,6 +19,7 @@ mod edges;
 mod menu;
 mod pace;
 mod panel;
+mod publish;
 mod show;
 mod sources;
 
@@ -120,7 +121,7 @@ fn workers(effects: &[Effect]) -> Vec<(WorkerId, Plan)> {
 }
 
 fn core() -> Control {
-    Control::new(board(), settings(), "fc-00000000".into(), None, Time::ZERO)
+    Control::new(board(), settings(), "fc-00000000".into(), None, None, Time::ZERO)
 }
 
 /// A core on air to "Main": its video worker, its uplink.
@@ -195,12 +196,12 @@ fn start_fails_after_thirty_seconds_with_the_cause_and_goes_on_trying() {
 #[test]
 fn stop_needs_confirmation_and_is_answered_when_the_stream_has_ended() {
     let (mut control, _, id) = on_air();
-    let effects = control.handle(command(2, Command::Stop { confirm: false }), at(600));
+    let effects = control.handle(command(2, Command::Stop { confirm: false, end: None }), at(600));
     assert!(matches!(
         &effects[..],
         [Effect::Answer { answer: Answer::Failed { reason: Reason::ConfirmationNeeded, .. }, .. }]
     ));
-    let effects = control.handle(command(3, Command::Stop { confirm: true }), at(700));
+    let effects = control.handle(command(3, Command::Stop { confirm: true, end: None }), at(700));
     assert!(effects.contains(&Effect::CloseUplink { id }));
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Answer { .. })));
     assert_eq!(control.phase(at(700).time), Phase::Stopping);
@@ -212,7 +213,7 @@ fn stop_needs_confirmation_and_is_answered_when_the_stream_has_ended() {
 #[test]
 fn a_delivery_that_does_not_end_is_ended_by_force() {
     let (mut control, _, id) = on_air();
-    control.handle(command(2, Command::Stop { confirm: true }), at(1000));
+    control.handle(command(2, Command::Stop { confirm: true, end: None }), at(1000));
     let drop = Effect::DropUplink { id };
     assert!(!control.handle(Event::Tick, at(3000)).contains(&drop), "it still has its time");
     assert_eq!(control.next_wake(at(3000).time), Some(at(3001).time));
@@ -222,7 +223,7 @@ fn a_delivery_that_does_not_end_is_ended_by_force() {
     assert!(!control.handle(uplink(id, uplink::Report::Closed), at(3100)).contains(&drop), "once");
     // One that ends in its time is not.
     let (mut control, _, id) = on_air();
-    control.handle(command(2, Command::Stop { confirm: true }), at(1000));
+    control.handle(command(2, Command::Stop { confirm: true, end: None }), at(1000));
     control.handle(uplink(id, uplink::Report::Closed), at(1900));
     assert!(!control.handle(Event::Tick, at(5000)).iter().any(|effect| matches!(effect, Effect::DropUplink { .. })));
 }
@@ -230,7 +231,7 @@ fn a_delivery_that_does_not_end_is_ended_by_force() {
 #[test]
 fn a_start_right_after_a_stop_waits_until_the_key_is_free() {
     let (mut control, _, id) = on_air();
-    control.handle(command(2, Command::Stop { confirm: true }), at(600));
+    control.handle(command(2, Command::Stop { confirm: true, end: None }), at(600));
     let effects = control.handle(command(3, Command::Start { sources: None }), at(650));
     assert_eq!(opened(&effects), []);
     let effects = control.handle(uplink(id, uplink::Report::Closed), at(800));
@@ -340,7 +341,7 @@ fn power_on_follows_the_policy() {
     for (policy, pushing) in [(PowerOn::Never, false), (PowerOn::Resume, true), (PowerOn::Always, true)] {
         let mut settings = settings();
         settings.push.at_power_on = policy;
-        let mut control = Control::new(board(), settings, "fc-0".into(), saved.clone(), Time::ZERO);
+        let mut control = Control::new(board(), settings, "fc-0".into(), saved.clone(), None, Time::ZERO);
         let effects = control.handle(locked("hdmi"), at(0));
         assert_eq!(control.pushing(), pushing, "{policy:?}");
         let target = if policy == PowerOn::Resume { "Spare" } else { "Main" };
@@ -407,8 +408,8 @@ fn step() -> impl Strategy<Value = Step> {
         Command::Start { sources: None },
         Command::Start { sources: Some(vec!["Spare".into()]) },
         Command::Start { sources: Some(vec!["Nowhere".into()]) },
-        Command::Stop { confirm: true },
-        Command::Stop { confirm: false },
+        Command::Stop { confirm: true, end: None },
+        Command::Stop { confirm: false, end: None },
         Command::Show { what: Cut::Slate, mute: None },
         Command::Show { what: Cut::Live, mute: None },
         Command::Preflight { source: None },
@@ -485,7 +486,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn rules_hold_over_any_series_of_events(steps in prop::collection::vec(step(), 1..120)) {
-        let mut control = Control::new(board(), sources::with(&["Main"], Some("Spare")), "fc-0".into(), None, Time::ZERO);
+        let mut control = Control::new(board(), sources::with(&["Main"], Some("Spare")), "fc-0".into(), None, None, Time::ZERO);
         let (mut world, mut now, mut requests) = (World::default(), 0u64, 0u64);
         for step in steps {
             let event = match step {

@@ -35,6 +35,8 @@ pub(super) enum Once {
     Set,
     /// Requests up to this mark.
     Journal(u64),
+    /// The Broadcast's record of this mark.
+    Broadcast(u64),
 }
 
 /// What is to be written.
@@ -144,8 +146,8 @@ fn write(queue: &Receiver<Wish>, mut replace: impl FnMut(&str, &[u8]) -> io::Res
                     if result.is_err() {
                         let wanted = match once {
                             Once::Set => older,
-                            // The request is carried out: after a power cut it has to be known.
-                            Once::Journal(_) => Some(bytes),
+                            // It is carried out all the same: after a power cut it has to be known.
+                            Once::Journal(_) | Once::Broadcast(_) => Some(bytes),
                         };
                         unsaved.extend(wanted.map(|bytes| (name, bytes)));
                     }

@@ -18,7 +18,7 @@ use crate::{
     capture,
     clock::Dates,
     command::{Answer, Cut},
-    control::{CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, menu::View},
+    control::{CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, broadcast::SavedBroadcast, menu::View},
     host::Host,
     http,
     media::{
@@ -91,6 +91,8 @@ pub enum Ended {
 
 /// Figures are taken and shown this often.
 const SECOND: Duration = Duration::from_secs(1);
+/// The state file of the Broadcast.
+const BROADCAST: &str = "broadcast.json";
 /// Who asked for a restart has its answer well within this.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
@@ -148,6 +150,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
                 Done::Card(id, cut, made) => daemon.take_card(id, cut, made),
                 Done::Written(files::Once::Set, saved) => daemon.take_set(saved),
                 Done::Written(files::Once::Journal(mark), written) => daemon.note_journal(mark, &written),
+                Done::Written(files::Once::Broadcast(mark), _) => daemon.handle(Event::BroadcastKept { mark }),
                 Done::Saved(fault) => daemon.note_saved(fault),
             },
             Some(wish) = wish_queue.recv(), if daemon.remote.is_some() => daemon.take_wish(wish),
@@ -263,6 +266,8 @@ impl Daemon {
         let Start { board, layers, settings, state, id, mut faults, front, events: (events, event_queue) } = start;
         let (saved, fault) = state.load("intent.json");
         faults.extend(fault);
+        let (broadcast, fault) = state.load::<Option<SavedBroadcast>>(BROADCAST);
+        faults.extend(fault);
         let (floor, fault) = ClockFloor::load(&state);
         faults.extend(fault);
         let (rates, fault) = rates::Rates::load(&state);
@@ -276,7 +281,7 @@ impl Daemon {
         let host = Host::new("/", state.path());
         let state = Arc::new(state);
         let files = files::Files::start(state.clone(), done.clone())?;
-        let control = Control::new(board, layers.settings().clone(), id, saved, now);
+        let control = Control::new(board, layers.settings().clone(), id, saved, broadcast.flatten(), now);
         let empty = control.status(Now { time: now, wall: None }, None, Stats::default());
         let (status, status_shown) = watch::channel(Arc::new(empty));
         let view = Arc::new(control.view(now));

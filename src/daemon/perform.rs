@@ -1,6 +1,6 @@
 //! Doing what control decided: workers, uplinks, files, answers.
 
-use super::{Daemon, studio};
+use super::{BROADCAST, Daemon, files::Once, studio};
 use crate::{
     access_unit::AccessUnit,
     command::{Answer, Reason},
@@ -86,6 +86,10 @@ impl Daemon {
                 self.files.keep("intent.json", versioned(&intent));
             }
             Effect::KeepRate(rate) => self.keep_rate(rate),
+            Effect::KeepBroadcast { mark, record } => match versioned(&record) {
+                Ok(bytes) => self.files.keep_now(BROADCAST, bytes, Once::Broadcast(mark)),
+                Err(error) => tracing::error!(%error, "the Broadcast cannot be put into words"),
+            },
             Effect::AskStudio { id, source, ask } => self.ask_studio(id, *source, ask),
             Effect::Answer { request, answer } => self.answer(request, answer),
             Effect::Perform { request, job } => self.perform_job(request, job),

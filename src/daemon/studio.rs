@@ -3,7 +3,7 @@
 use super::Daemon;
 use crate::{
     command::{
-        Answer,
+        Answer, Reason,
         studio::{Request, What},
     },
     control::{Event, RequestId},
@@ -33,7 +33,7 @@ impl Daemon {
     pub(super) fn perform_studio(&mut self, request: RequestId, asked: Request) {
         let Some(studio) = self.studio.clone() else {
             let text = "The accounts of X cannot be kept here: see the log";
-            return self.answer(request, Answer::failed(crate::command::Reason::Internal, text));
+            return self.answer(request, Answer::failed(Reason::Internal, text));
         };
         let asked = match self.localized(asked) {
             Ok(asked) => asked,
@@ -55,14 +55,16 @@ impl Daemon {
         let folder = self.state.path().join(RECORDINGS);
         match &mut asked.what {
             What::Upload { file, .. } if file.is_relative() => *file = inside(&folder, file)?,
-            What::Download { key, file } => {
-                let wanted = file.clone().unwrap_or_else(|| PathBuf::from(format!("{key}.mp4")));
-                if wanted.is_absolute() {
-                    return Err(Answer::wrong("file", "expected a name: downloads go to the box's recordings"));
-                }
-                *file = Some(inside(&folder, &wanted)?);
+            What::Download { file, .. } => {
+                *file = Some(match file.take() {
+                    None => folder.clone(),
+                    Some(name) if name.is_absolute() => {
+                        return Err(Answer::wrong("file", "expected a name: downloads go to the box's recordings"));
+                    }
+                    Some(name) => inside(&folder, &name)?,
+                });
                 if let Err(error) = std::fs::create_dir_all(&folder) {
-                    return Err(Answer::failed(crate::command::Reason::Internal, format!("{RECORDINGS}: {error}")));
+                    return Err(Answer::failed(Reason::Internal, format!("{RECORDINGS}: {error}")));
                 }
             }
             What::Schedule(schedule) if schedule.id.is_none() => {

@@ -10,7 +10,8 @@ pub fn text(status: &Status) -> String {
     let stats = &status.stats;
     let info = [("id", &*status.id), ("name", &*status.name), ("board", &*status.board), ("version", &*status.version)];
     page.family("info", "gauge", "What this box is", [(info.to_vec(), 1.0)]);
-    let phases = [Phase::OffAir, Phase::Starting, Phase::OnAir, Phase::Reconnecting, Phase::Stopping];
+    let phases =
+        [Phase::OffAir, Phase::Starting, Phase::Previewing, Phase::OnAir, Phase::Reconnecting, Phase::Stopping];
     page.states("phase", "Where the push is", &phases, &BTreeMap::from([("", status.phase)]));
     let signals = [
         SignalState::NoDevice,

@@ -29,7 +29,9 @@ pub fn between(before: &Status, after: &Status) -> Vec<(What, String)> {
         let what = match to {
             Phase::OnAir => What::OnAir,
             Phase::OffAir => What::OffAir,
-            Phase::Starting | Phase::Reconnecting | Phase::Stopping => What::Phase { from, to, cause },
+            Phase::Starting | Phase::Previewing | Phase::Reconnecting | Phase::Stopping => {
+                What::Phase { from, to, cause }
+            }
         };
         happened.push((what, after.sentence()));
     }

@@ -22,14 +22,15 @@ pub fn topic(id: &str) -> String {
     format!("homeassistant/device/{id}/config")
 }
 
-/// What the switch asks for, `{"on": true}` or `{"on": false}`. It has no confirmation: who flips it means it.
+/// What the switch asks for, `{"on": true}` or `{"on": false}`. It has no confirmation: who flips it means it, and a Broadcast
+/// ends with it.
 ///
 /// # Errors
 /// The answer to give.
 pub fn switch(arguments: &Value) -> Result<Command, Answer> {
     match arguments.get("on").and_then(Value::as_bool) {
         Some(true) => Ok(Command::Start { sources: None }),
-        Some(false) => Ok(Command::Stop { confirm: true }),
+        Some(false) => Ok(Command::Stop { confirm: true, end: Some(true) }),
         None => Err(Answer::wrong("on", "expected true or false")),
     }
 }
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn the_switch_has_two_ways() {
         assert_eq!(switch(&json!({"on": true})), Ok(Command::Start { sources: None }));
-        assert_eq!(switch(&json!({"on": false})), Ok(Command::Stop { confirm: true }));
+        assert_eq!(switch(&json!({"on": false})), Ok(Command::Stop { confirm: true, end: Some(true) }));
         assert!(switch(&json!({})).is_err() && switch(&Value::Null).is_err());
     }
 }

@@ -35,10 +35,14 @@ impl Studio {
     ///
     /// # Errors
     /// [`Trouble::AnswerLost`] is everything after which it may be public all the same.
-    pub(super) async fn go_live(&self, account: Option<&str>, body: Value) -> Result<Broadcast, Trouble> {
+    pub(super) async fn go_live(&self, account: Option<&str>, body: Value) -> Result<(Broadcast, bool), Trouble> {
         let call = Call::new(Method::POST, "/2/broadcasts", Body::Json(body), Repeat::Never);
-        let answer = self.call(account, call).await.and_then(answer::data).and_then(|answer| broadcast(&answer));
-        answer.map_err(|trouble| match trouble {
+        let answer = async {
+            let (reply, proof) = self.send(account, &call).await?;
+            let broadcast = broadcast(&answer::data(self.read(&reply, &proof)?)?)?;
+            Ok((broadcast, reply.status == 200))
+        };
+        answer.await.map_err(|trouble| match trouble {
             Trouble::Broken(_) | Trouble::Garbled(_) => Trouble::AnswerLost,
             trouble => trouble,
         })

@@ -74,6 +74,8 @@ pub enum Told {
     },
     /// To [`Ask::GoLive`], and to [`Ask::Broadcast`].
     Broadcast(Box<Broadcast>),
+    /// To [`Ask::GoLive`]: the Source was public before, and its Broadcast is as it was (200 instead of 201).
+    AlreadyLive(Box<Broadcast>),
     /// To [`Ask::Find`].
     Found(Option<Box<Broadcast>>),
     /// To [`Ask::End`].
@@ -89,7 +91,10 @@ impl Studio {
             Ask::Source => self.activity(account, source_id).await,
             Ask::GoLive { title, chat_option, locale, post } => {
                 let body = go_live(source_id, title, chat_option, locale, post);
-                self.go_live(account, body).await.map(|broadcast| Told::Broadcast(Box::new(broadcast)))
+                self.go_live(account, body).await.map(|(broadcast, already)| match already {
+                    true => Told::AlreadyLive(Box::new(broadcast)),
+                    false => Told::Broadcast(Box::new(broadcast)),
+                })
             }
             Ask::Find { since } => {
                 self.find(account, source_id, since).await.map(|broadcast| Told::Found(broadcast.map(Box::new)))

@@ -137,7 +137,7 @@ impl StandIn {
                         thread::sleep(Duration::from_millis(300));
                         (Answer::done(), Some("on-air"))
                     }
-                    Ok(Command::Stop { confirm: false }) if pushing => {
+                    Ok(Command::Stop { confirm: false, .. }) if pushing => {
                         (Answer::failed(Reason::ConfirmationNeeded, "This ends the push"), None)
                     }
                     Ok(Command::Stop { .. }) if unsaid => {

@@ -2,7 +2,7 @@
 
 use crate::{
     Said,
-    broker::has_programs,
+    broker::{has_programs, kept_requests},
     fieldcast,
     fleet::Field,
     studio_stand_in::{Fault, Route, StandIn as Studio},
@@ -232,7 +232,7 @@ fn a_box_gets_the_tokens_once_and_no_broker_keeps_them() {
         let token = handed["args"][name].as_str().expect("a token");
         assert!(!linked.out.contains(token) && !linked.err.contains(token));
     }
-    assert_eq!(field.broker.kept_requests(), Vec::<String>::new());
+    assert_eq!(kept_requests(&field.broker), Vec::<String>::new());
     let kept = fs::read_dir(field.folder().join("accounts")).map_or(0, Iterator::count);
     assert_eq!(kept, 0, "this computer keeps none");
 

@@ -131,7 +131,7 @@ async fn simulate(number: usize, port: u16, board: Board) {
     let settings =
         Settings { name: name.clone(), tags: vec!["stage-left".into()], sources: vec![source], ..Settings::default() };
     let info = info(number, &name, &board);
-    let control = Control::new(board, settings, id(number), None, sys::now());
+    let control = Control::new(board, settings, id(number), None, None, sys::now());
     let (status, shown) =
         watch::channel(Arc::new(control.status(Now { time: sys::now(), wall: None }, None, Stats::default())));
     let (asks, mut asked) = mpsc::channel(16);

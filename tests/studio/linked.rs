@@ -4,10 +4,10 @@ use crate::stand_in::{Settings, StandIn, made_byte};
 use fieldcast::{
     command::{
         Answer,
-        studio::{Request, What},
+        studio::{Grant, Request, What},
     },
     remote::message::Progress,
-    settings,
+    settings::{self, Secret},
     studio::Studio,
     uplink::trust::Trust,
 };
@@ -31,19 +31,31 @@ pub struct Linked {
     told: Mutex<Vec<Progress>>,
 }
 
-/// A Studio that finds what an earlier one left, here or in another process.
+/// A Studio that finds what an earlier one left.
 pub fn open(base_url: &str, folder: &Path) -> Studio {
     let settings = settings::Studio { base_url: Some(base_url.into()), ..Default::default() };
     let trust = Arc::new(Trust::in_authorities([], Duration::ZERO));
     Studio::open(&settings, folder, trust).expect("a Studio")
 }
 
+/// What an operator's computer hands over.
+pub fn grant(api: &StandIn) -> What {
+    let tokens = api.link("fieldcast");
+    What::Link(Grant::OAuth2 {
+        client_id: Settings::default().client_id,
+        access_token: Secret::new(&tokens.access),
+        refresh_token: Some(Secret::new(&tokens.refresh)),
+        expires_in: 7200,
+    })
+}
+
 impl Linked {
     pub async fn new(settings: Settings) -> Self {
         let (api, folder) = (StandIn::start_with(settings), tempfile::tempdir().expect("folder"));
         let studio = open(&api.url(), folder.path());
-        crate::done(&studio, "studio-link", crate::grant(&api.link("fieldcast"), 7200)).await;
-        Self { api, folder, studio, told: Mutex::default() }
+        let linked = Self { api, folder, studio, told: Mutex::default() };
+        linked.done(grant(&linked.api)).await;
+        linked
     }
 
     /// The program is started again.

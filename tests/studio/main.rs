@@ -1,5 +1,5 @@
-//! The client of X's API against its stand-in, which checks each request by its schema: accounts, Sources, Broadcasts,
-//! media, and all the ways in which the API can fail.
+//! The client of X's API against its stand-in, which checks each request by its schema: accounts, Sources, Broadcasts, and all the
+//! ways in which the API can fail.
 
 mod accounts;
 mod broadcasts;

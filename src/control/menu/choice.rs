@@ -2,7 +2,7 @@
 
 use super::Listing;
 use crate::{
-    command::{Command, Cut},
+    command::{Command, Cut, studio::Publish},
     settings::Changes,
 };
 use serde_json::{Map, Value, json};
@@ -12,8 +12,14 @@ use serde_json::{Map, Value, json};
 pub(in crate::control) enum Choice {
     /// Go on air.
     Start,
-    /// End the push.
-    Stop,
+    /// Push to Sources of the Studio, which is not public yet.
+    Push,
+    /// Make it public, with this title.
+    Publish(String),
+    /// End the Broadcast; the push goes on.
+    End,
+    /// End the push; and the Broadcast before, or not, where there is one.
+    Stop(Option<bool>),
     /// What viewers see, the sound as it is.
     Show(Cut),
     /// Whether viewers hear nothing.
@@ -65,7 +71,12 @@ impl Choice {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Start => "Go on air".into(),
-            Self::Stop => "Stop".into(),
+            Self::Push => "Push, not public".into(),
+            Self::Publish(_) => "Publish now".into(),
+            Self::End => "End the broadcast".into(),
+            Self::Stop(None) => "Stop".into(),
+            Self::Stop(Some(true)) => "End and stop".into(),
+            Self::Stop(Some(false)) => "Only stop pushing".into(),
             Self::Show(Cut::Live) => "Show the input".into(),
             Self::Show(Cut::Slate) => "Show the slate".into(),
             Self::Show(Cut::Test) => "Show the test picture".into(),
@@ -88,6 +99,7 @@ impl Choice {
             Self::Restart => "Restart".into(),
             Self::Reset => "Delete all changes".into(),
             Self::Open(Listing::Regions(source)) => format!("Region of {source}"),
+            Self::Open(Listing::Stop) => "Stop or end".into(),
             Self::Open(Listing::Reset) => "Factory reset".into(),
             Self::Open(Listing::Paired) => "Paired computers".into(),
             Self::Open(_) => "Choose".into(),
@@ -99,7 +111,7 @@ impl Choice {
     /// Whether it can end or move a push, or delete something: it takes the full hold, whatever the button.
     pub(super) fn ends(&self, pushing: bool) -> bool {
         match self {
-            Self::Stop | Self::Reset | Self::Revoke { .. } => true,
+            Self::Stop(_) | Self::End | Self::Open(Listing::Stop) | Self::Reset | Self::Revoke { .. } => true,
             Self::Source(_) | Self::Region { .. } | Self::Restart => pushing,
             _ => false,
         }
@@ -110,8 +122,12 @@ impl Choice {
     pub(super) fn command(&self, shown: Cut, muted: bool) -> Option<Command> {
         let set = |key: String, value: Value| Command::Set(Changes(Map::from_iter([(key, value)])));
         Some(match self {
-            Self::Start => Command::Start { sources: None },
-            Self::Stop => Command::Stop { confirm: true },
+            Self::Start | Self::Push => Command::Start { sources: None },
+            Self::Publish(title) => {
+                Command::Publish(Box::new(Publish { title: Some(title.clone()), ..Publish::default() }))
+            }
+            Self::End => Command::End { confirm: true },
+            Self::Stop(end) => Command::Stop { confirm: true, end: *end },
             Self::Show(cut) => Command::Show { what: *cut, mute: Some(muted) },
             Self::Mute(mute) => Command::Show { what: shown, mute: Some(*mute) },
             Self::Input(device) => Command::Input { device: device.clone() },
@@ -148,7 +164,16 @@ impl Choice {
             Self::Lock(true) => "The buttons are locked".into(),
             Self::Lock(false) => "The buttons work again".into(),
             Self::Restart | Self::Reset => "Restarting".into(),
-            Self::Start | Self::Stop | Self::Pair | Self::Check(_) | Self::Open(_) | Self::Read | Self::Leave => {
+            Self::End => "The broadcast has ended".into(),
+            Self::Start
+            | Self::Push
+            | Self::Publish(_)
+            | Self::Stop(_)
+            | Self::Pair
+            | Self::Check(_)
+            | Self::Open(_)
+            | Self::Read
+            | Self::Leave => {
                 return None;
             }
         })

@@ -27,6 +27,10 @@ pub(in crate::control) enum Listing {
     Sources,
     /// The regions of this Source's service.
     Regions(String),
+    /// The Broadcast.
+    Publish,
+    /// What becomes of the Broadcast when the push ends.
+    Stop,
     /// What can be tried before going on air.
     Preflight,
     /// The box itself.
@@ -45,6 +49,7 @@ impl Listing {
             Page::Input => Self::Input,
             Page::Network | Page::Preflight => Self::Preflight,
             Page::Sources => Self::Sources,
+            Page::Publish => Self::Publish,
             Page::System => Self::System,
             Page::Faults => return None,
         })
@@ -65,6 +70,8 @@ impl Listing {
             Self::Input => "Input and output".into(),
             Self::Sources => "Source".into(),
             Self::Regions(source) => format!("Region of {source}"),
+            Self::Publish => "Publish".into(),
+            Self::Stop => "End the broadcast?".into(),
             Self::Preflight => "Preflight".into(),
             Self::System => "System".into(),
             Self::Paired => "Hold to unpair".into(),
@@ -85,7 +92,7 @@ impl Control {
         let mut choices = Vec::new();
         match listing {
             Listing::Live => {
-                choices.push(if self.pushing() { Choice::Stop } else { Choice::Start });
+                choices.push(if self.pushing() { self.stop_choice() } else { self.start_choice() });
                 choices.extend([Cut::Live, Cut::Slate, Cut::Test].map(Choice::Show));
                 choices.push(Choice::Mute(!self.show.mute));
             }
@@ -111,6 +118,12 @@ impl Control {
                     choices.extend(["auto"].into_iter().chain(regions).map(region));
                 }
             }
+            Listing::Publish => choices.extend(self.publish_choices()),
+            Listing::Stop => {
+                if self.pushing() && self.broadcast.exists() {
+                    choices.extend([true, false].map(|end| Choice::Stop(Some(end))));
+                }
+            }
             Listing::Preflight => choices.extend(self.primary_name().map(Choice::Check)),
             Listing::System => {
                 choices.extend([Choice::Identify, Choice::Pair]);
@@ -127,6 +140,38 @@ impl Control {
         choices
     }
 
+    /// How a push begins.
+    pub(super) fn start_choice(&self) -> Choice {
+        if self.previews() { Choice::Push } else { Choice::Start }
+    }
+
+    /// How it ends: with a Broadcast that asks which.
+    pub(super) fn stop_choice(&self) -> Choice {
+        match (self.broadcast.exists(), self.board.display.is_some()) {
+            (false, _) => Choice::Stop(None),
+            (true, true) => Choice::Open(Listing::Stop),
+            // There is nothing to choose on.
+            (true, false) => Choice::Stop(Some(true)),
+        }
+    }
+
+    /// What makes it public, once media gets to a Source of the Studio; its title is the box's name.
+    pub(super) fn publish_choice(&self) -> Option<Choice> {
+        let may = self.pushing() && self.acknowledged && !self.broadcast.exists() && self.studio_source().is_some();
+        may.then(|| Choice::Publish(self.settings.name.clone()))
+    }
+
+    fn publish_choices(&self) -> Vec<Choice> {
+        let mut choices = Vec::new();
+        choices.extend(self.publish_choice());
+        choices.extend(self.broadcast.exists().then_some(Choice::End));
+        choices.push(match self.pushing() {
+            true => self.stop_choice(),
+            false => self.start_choice(),
+        });
+        choices
+    }
+
     /// The list as it is shown.
     pub(super) fn list(&self, listing: &Listing, choices: &[Choice], cursor: usize, now: Time) -> List {
         let entry = |choice: &Choice| Entry {
@@ -140,7 +185,7 @@ impl Control {
 
     /// Whether a tap does not choose it.
     pub(super) fn takes_hold(&self, choice: &Choice) -> bool {
-        *choice == Choice::Start || choice.ends(self.pushing())
+        matches!(choice, Choice::Start | Choice::Push | Choice::Publish(_)) || choice.ends(self.pushing())
     }
 
     /// The name of the Source that is pushed to first.

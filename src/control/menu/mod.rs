@@ -55,6 +55,8 @@ pub enum Page {
     Network,
     /// The Sources to choose from.
     Sources,
+    /// The Broadcast of the Studio, and what makes it public.
+    Publish,
     /// Can this box go on air?
     Preflight,
     /// Temperature, disk, version, address.
@@ -65,8 +67,16 @@ pub enum Page {
 
 impl Page {
     /// All of them, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Live, Self::Input, Self::Network, Self::Sources, Self::Preflight, Self::System, Self::Faults];
+    pub const ALL: [Self; 8] = [
+        Self::Live,
+        Self::Input,
+        Self::Network,
+        Self::Sources,
+        Self::Publish,
+        Self::Preflight,
+        Self::System,
+        Self::Faults,
+    ];
 }
 
 /// Choices, one of which the cursor is on.

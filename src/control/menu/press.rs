@@ -1,7 +1,8 @@
 //! What a press means here and now.
 //!
 //! *One button*: a tap is the next page or entry; a hold acts: on the first page it starts or stops the push, elsewhere it
-//! opens the page's list and chooses in it. *With an Enter*: GO starts and stops wherever the operator is, Enter opens
+//! opens the page's list and chooses in it. What goes to a Source of the Studio is published by a second hold; what is
+//! published asks how it is to be stopped. *With an Enter*: GO starts and stops wherever the operator is, Enter opens
 //! and chooses. *Without a display* there are no pages, as nobody would know on which one the box is: GO starts and stops.
 //! Up and Down turn pages and entries (a lone one of them: forward), Back leaves.
 //!
@@ -51,7 +52,7 @@ impl Control {
             return;
         }
         if role == ButtonRole::Go {
-            let choice = if self.go_is_go() { self.start_or_stop() } else { self.present_choice() };
+            let choice = if self.go_is_go() { self.go() } else { self.present_choice() };
             self.menu.held = Some(Held { role, since: now, choice, locks: false });
         } else if self.board.display.is_some() {
             self.press_in_menu(role, now, effects);
@@ -117,7 +118,7 @@ impl Control {
         let span = match &held.choice {
             _ if held.locks && self.has_several_buttons() => LOCK,
             _ if held.locks => UNLOCK_ALONE,
-            Choice::Start => panel.hold_to_start.duration(),
+            Choice::Start | Choice::Push | Choice::Publish(_) => panel.hold_to_start.duration(),
             choice if choice.ends(self.pushing()) => panel.hold_to_stop.duration(),
             _ => CHOOSE,
         };
@@ -138,7 +139,7 @@ impl Control {
                 return self.menu.say(now_move, false, now);
             }
             Choice::Check(_) => self.menu.turn_to(Page::Preflight),
-            Choice::Start | Choice::Stop => self.menu.home(),
+            Choice::Start | Choice::Push | Choice::Publish(_) | Choice::Stop(_) => self.menu.home(),
             // Its list shows what comes of it.
             Choice::Measure(_) if self.menu.waits_for(&choice) => return,
             Choice::Measure(_) => {}
@@ -199,8 +200,9 @@ impl Control {
         }
     }
 
-    fn start_or_stop(&self) -> Choice {
-        if self.pushing() { Choice::Stop } else { Choice::Start }
+    /// What GO does: push, publish where that is to be done, stop.
+    fn go(&self) -> Choice {
+        if !self.pushing() { self.start_choice() } else { self.publish_choice().unwrap_or_else(|| self.stop_choice()) }
     }
 
     /// Whether GO starts and stops, and nothing else.

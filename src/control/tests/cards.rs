@@ -51,7 +51,7 @@ fn cards_are_made_off_air_one_after_the_other() {
 fn a_bad_picture_is_a_fault_and_the_built_in_card_takes_its_place() {
     let mut settings = settings();
     settings.slate.picture = Some("slate.png".into());
-    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, None, Time::ZERO);
     let card = cards(&control.handle(Event::Tick, at(1500))).remove(0);
     assert_eq!(card.2.card, Card::Picture("slate.png".into()));
     let effects = control.handle(Event::Card { id: card.0, result: Err(FailureKind::Picture) }, at(1600));
@@ -87,7 +87,7 @@ fn an_encoder_that_refuses_a_second_stream_leaves_the_card_to_the_next() {
 fn a_picture_that_was_replaced_is_taken_when_settings_are_read_again() {
     let mut settings = settings();
     settings.slate.picture = Some("slate.png".into());
-    let mut control = Control::new(board(), settings.clone(), "fc-00000000".into(), None, Time::ZERO);
+    let mut control = Control::new(board(), settings.clone(), "fc-00000000".into(), None, None, Time::ZERO);
     make_cards(&mut control, 1500);
     let read = Event::Settings { settings: Box::new(settings), at_once: true };
     let looked = cards(&control.handle(read, at(2000)));

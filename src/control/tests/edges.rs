@@ -6,7 +6,7 @@ use super::*;
 fn a_sound_card_may_come_late_without_a_fault_or_a_process_for_each_try() {
     let mut board = board();
     board.inputs[0].audio = board::Audio::Alsa("hdmiin".into());
-    let mut control = Control::new(board, settings(), "fc-00000000".into(), None, Time::ZERO);
+    let mut control = Control::new(board, settings(), "fc-00000000".into(), None, None, Time::ZERO);
     let cards = |names: &[&str]| Event::Cards(names.iter().map(|name| (*name).to_owned()).collect());
     let sound = |effects: &[Effect]| workers(effects).iter().any(|(_, plan)| matches!(plan, Plan::Audio(_)));
     let codes = |control: &Control, ms| -> Vec<&str> {
@@ -61,7 +61,7 @@ fn what_is_black_or_silent_is_a_fault_on_air_only() {
     }
     let found = codes(&control, 10_500);
     assert!(found.contains(&"picture-black") && found.contains(&"sound-silent"), "{found:?}");
-    control.handle(command(2, Command::Stop { confirm: true }), at(10_600));
+    control.handle(command(2, Command::Stop { confirm: true, end: None }), at(10_600));
     assert!(!codes(&control, 10_600).contains(&"picture-black"));
 }
 
@@ -81,7 +81,7 @@ proptest! {
                     20_000 => signal("hdmi", SignalState::NoSignal),
                     24_000 => locked("hdmi"),
                     30_000 => Event::NetworkChanged,
-                    50_000 => command(2, Command::Stop { confirm: true }),
+                    50_000 => command(2, Command::Stop { confirm: true, end: None }),
                     // Nothing for ten seconds, then acknowledged again.
                     _ if (30_500..40_000).contains(&ms) => Event::Tick,
                     _ => uplink_id.map_or(Event::Tick, |id| acknowledged(id, ms * 100)),

@@ -27,7 +27,7 @@ pub(super) struct Desk {
 
 impl Desk {
     pub fn new(roles: &[ButtonRole], settings: Settings) -> Self {
-        let control = Control::new(panel(roles), settings, "fc-0".into(), None, Time::ZERO);
+        let control = Control::new(panel(roles), settings, "fc-0".into(), None, None, Time::ZERO);
         let mut desk = Self { control, now: 0, effects: Vec::new() };
         desk.tell(locked("hdmi"));
         desk
@@ -116,8 +116,8 @@ fn one_button_turns_pages_and_chooses() {
     desk.hold(Go, 900);
     assert_eq!(desk.set(), [r#"{"input.device":"camera"}"#]);
     assert_eq!((desk.view().page, desk.view().list), (Page::Input, None));
-    // Six more taps lead round to the first page, where a hold starts and stops.
-    (0..6).for_each(|_| desk.tap(Go));
+    // Seven more taps lead round to the first page, where a hold starts and stops.
+    (0..7).for_each(|_| desk.tap(Go));
     assert_eq!(desk.view().page, Page::Live);
     desk.hold(Go, 900);
     assert!(!desk.control.pushing());
@@ -132,7 +132,7 @@ fn one_button_turns_pages_and_chooses() {
 #[test]
 fn the_last_entry_leads_back() {
     let mut desk = Desk::new(&[Go], settings());
-    (0..5).for_each(|_| desk.tap(Go));
+    (0..6).for_each(|_| desk.tap(Go));
     assert_eq!(desk.view().page, Page::System);
     desk.hold(Go, 800);
     desk.find(Go, "Factory reset");
@@ -270,7 +270,7 @@ fn two_buttons_lock_and_unlock() {
 #[test]
 fn a_lone_button_unlocks_after_five_seconds() {
     let mut desk = Desk::new(&[Go], settings());
-    (0..5).for_each(|_| desk.tap(Go));
+    (0..6).for_each(|_| desk.tap(Go));
     desk.hold(Go, 800);
     desk.find(Go, "Lock the buttons");
     desk.hold(Go, 800);

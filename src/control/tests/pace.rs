@@ -85,7 +85,7 @@ fn the_slowest_source_decides_when_told() {
     for (follows, expected) in [(RateFollows::Primary, 2_000_000..4_000_001), (RateFollows::Slowest, 500_000..900_000)]
     {
         both.push.rate_follows = follows;
-        let mut control = Control::new(board(), both.clone(), "fc-00000000".into(), None, Time::ZERO);
+        let mut control = Control::new(board(), both.clone(), "fc-00000000".into(), None, None, Time::ZERO);
         control.handle(locked("hdmi"), at(0));
         let ids = opened(&control.handle(command(1, Command::Start { sources: None }), at(10)));
         for (number, (id, _)) in ids.iter().enumerate() {
@@ -152,7 +152,7 @@ fn while_the_primary_is_away_the_rate_follows_who_is_on_air() {
     both.push.sources = vec!["Main".into(), "Spare".into()];
     for follows in [RateFollows::Primary, RateFollows::Slowest] {
         both.push.rate_follows = follows;
-        let mut control = Control::new(board(), both.clone(), "fc-00000000".into(), None, Time::ZERO);
+        let mut control = Control::new(board(), both.clone(), "fc-00000000".into(), None, None, Time::ZERO);
         control.handle(locked("hdmi"), at(0));
         let ids = opened(&control.handle(command(1, Command::Start { sources: None }), at(10)));
         let (main, second) = (ids[0].0, ids[1].0);
@@ -183,7 +183,7 @@ fn the_second_push_of_a_run_begins_with_what_the_first_learnt() {
     for tenth in 0..400 {
         tenth_of_a_second(&mut control, id, video, 1_200_000, 1100 + tenth * 100);
     }
-    control.handle(command(2, Command::Stop { confirm: true }), at(42_000));
+    control.handle(command(2, Command::Stop { confirm: true, end: None }), at(42_000));
     control.handle(uplink(id, uplink::Report::Closed), at(42_100));
     let (_, plan) = workers(&control.handle(Event::WorkerExited { id: video }, at(42_100)))[0].clone();
     assert!(matches!(plan, Plan::Video(plan) if (700_000..1_200_000).contains(&plan.bitrate.bits())));

@@ -140,7 +140,7 @@ fn a_factory_reset_is_refused_while_pushing_and_comes_last() {
     let (mut control, _, id) = on_air();
     let reset = |request, confirm| command(request, Command::FactoryReset { confirm });
     assert_eq!(failed(&control.handle(reset(2, true), at(600))), Some(Reason::WrongState));
-    control.handle(command(3, Command::Stop { confirm: true }), at(700));
+    control.handle(command(3, Command::Stop { confirm: true, end: None }), at(700));
     control.handle(uplink(id, uplink::Report::Closed), at(800));
     assert_eq!(failed(&control.handle(reset(4, false), at(900))), Some(Reason::ConfirmationNeeded));
     let effects = control.handle(reset(5, true), at(1000));
@@ -298,7 +298,7 @@ fn the_lamps_never_tell_better_than_it_is() {
         desk.tell(Event::Worker { id, report: Report::Alive(Flow::default()) });
     }
     assert_eq!(tally(&desk), Some(Tally::Trouble), "nothing was acknowledged for 3 s");
-    desk.tell(command(2, Command::Stop { confirm: true }));
+    desk.tell(command(2, Command::Stop { confirm: true, end: None }));
     assert_eq!(tally(&desk), None);
     desk.tell(uplink(id, uplink::Report::Closed));
     assert_eq!(tally(&desk), Some(Tally::Ready));
@@ -317,8 +317,12 @@ fn a_long_page_is_read_and_left() {
         since: None,
     };
     desk.tell(signal("hdmi", SignalState::NoCable));
+    // A worker that does not end would be a fault of its own.
+    for (id, _) in workers(&desk.effects.clone()) {
+        desk.tell(Event::WorkerExited { id });
+    }
     desk.tell(Event::Told(vec![fault("one"), fault("two")]));
-    (0..6).for_each(|_| desk.tap(Go));
+    (0..7).for_each(|_| desk.tap(Go));
     assert_eq!(desk.view().page, Page::Faults);
     desk.hold(Go, 800);
     let scrolls: Vec<_> = (0..9)

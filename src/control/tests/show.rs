@@ -32,7 +32,7 @@ fn without_a_picture_the_push_begins_with_the_slate() {
 fn the_output_mode_stays_while_the_input_changes() {
     let mut settings = settings();
     settings.output.mode = OutputMode::Follow;
-    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, None, Time::ZERO);
     control.handle(locked("hdmi"), at(0));
     control.handle(command(1, Command::Start { sources: None }), at(10));
     let before = control.output_mode();
@@ -45,7 +45,7 @@ fn the_output_mode_stays_while_the_input_changes() {
     };
     control.handle(Event::Signal { input: "hdmi".into(), signal: other }, at(1000));
     assert_eq!(control.output_mode(), before);
-    control.handle(command(2, Command::Stop { confirm: true }), at(2000));
+    control.handle(command(2, Command::Stop { confirm: true, end: None }), at(2000));
     assert_eq!(control.output_mode(), before, "until the streams have ended");
     let open: Vec<UplinkId> = control.uplinks.iter().map(|uplink| uplink.id).collect();
     for id in open {
@@ -108,7 +108,7 @@ fn a_push_ends_by_itself_only_when_told() {
     for (loss, ends) in [(OnSignalLoss::Slate, false), (OnSignalLoss::StopAfter(Span::from_millis(60_000)), true)] {
         let mut settings = settings();
         settings.push.on_signal_loss = loss;
-        let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+        let mut control = Control::new(board(), settings, "fc-00000000".into(), None, None, Time::ZERO);
         control.handle(locked("hdmi"), at(0));
         control.handle(command(1, Command::Start { sources: None }), at(10));
         control.handle(signal("hdmi", SignalState::NoSignal), at(10_000));
@@ -143,11 +143,11 @@ fn what_the_operator_shows_outlives_the_daemon_and_not_the_push() {
     });
     assert!(control.status(at(2000), None, crate::status::Stats::default()).program.muted);
 
-    let mut again = Control::new(board(), settings(), "fc-00000000".into(), saved, Time::ZERO);
+    let mut again = Control::new(board(), settings(), "fc-00000000".into(), saved, None, Time::ZERO);
     let effects = again.handle(locked("hdmi"), at(100));
     assert!(effects.contains(&Effect::Cut { cut: Cut::Slate, mute: true }), "{effects:?}");
 
-    control.handle(command(4, Command::Stop { confirm: true }), at(3000));
+    control.handle(command(4, Command::Stop { confirm: true, end: None }), at(3000));
     let effects = control.handle(command(5, Command::Start { sources: None }), at(3100));
     assert!(!effects.contains(&Effect::Cut { cut: Cut::Slate, mute: true }), "{effects:?}");
     assert_eq!(control.show.cut, Cut::Live);
@@ -185,7 +185,7 @@ fn after_a_restart_on_air_the_input_that_viewers_saw_is_waited_for() {
         mute: false,
         input: Some("camera".into()),
     };
-    let again = || Control::new(board(), settings(), "fc-00000000".into(), Some(saved.clone()), Time::ZERO);
+    let again = || Control::new(board(), settings(), "fc-00000000".into(), Some(saved.clone()), None, Time::ZERO);
     let mut control = again();
     assert!(workers(&control.handle(locked("hdmi"), at(100))).is_empty());
     assert!(begun(&control.handle(locked("camera"), at(2900))));
@@ -195,7 +195,7 @@ fn after_a_restart_on_air_the_input_that_viewers_saw_is_waited_for() {
     assert!(begun(&control.handle(Event::Tick, at(3000))), "but not for ever");
     assert_eq!(control.input, "hdmi");
     let gone = SavedIntent { input: Some("no more".into()), ..saved };
-    let control = Control::new(board(), settings(), "fc-00000000".into(), Some(gone), Time::ZERO);
+    let control = Control::new(board(), settings(), "fc-00000000".into(), Some(gone), None, Time::ZERO);
     assert_eq!(control.input, "hdmi");
 }
 
@@ -205,7 +205,7 @@ fn a_picture_that_does_not_get_to_viewers_is_lost_and_told() {
     use crate::status::Showing::{Live, Slate};
     let mut settings = settings();
     settings.push.on_signal_loss = OnSignalLoss::StopAfter(Span::from_millis(60_000));
-    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, None, Time::ZERO);
     make_cards(&mut control, 1500);
     control.handle(locked("hdmi"), at(1600));
     control.handle(command(1, Command::Start { sources: None }), at(2000));
@@ -231,7 +231,7 @@ fn a_picture_that_does_not_get_to_viewers_is_lost_and_told() {
 fn a_reload_changes_the_mode_on_air_only_if_the_mode_was_changed() {
     let mut settings = settings();
     settings.output.mode = OutputMode::Follow;
-    let mut control = Control::new(board(), settings.clone(), "fc-00000000".into(), None, Time::ZERO);
+    let mut control = Control::new(board(), settings.clone(), "fc-00000000".into(), None, None, Time::ZERO);
     control.handle(locked("hdmi"), at(0));
     control.handle(command(1, Command::Start { sources: None }), at(10));
     let before = control.output_mode();
@@ -257,7 +257,7 @@ fn a_push_that_follows_at_once_is_a_new_program() {
     let (mut control, ..) = on_air();
     make_cards(&mut control, 1500);
     control.handle(command(2, Command::Show { what: Cut::Slate, mute: Some(true) }), at(2000));
-    control.handle(command(3, Command::Stop { confirm: true }), at(3000));
+    control.handle(command(3, Command::Stop { confirm: true, end: None }), at(3000));
     let effects = control.handle(command(4, Command::Start { sources: None }), at(3100));
     let end = effects.iter().position(|effect| *effect == Effect::EndProgram).expect("ended");
     let begin = effects.iter().position(|effect| matches!(effect, Effect::BeginProgram { .. })).expect("begun");
@@ -296,7 +296,7 @@ fn failures_are_forgiven_when_the_camera_sends_another_format() {
 fn sound_of_a_card_of_its_own_is_told_while_there_is_no_picture() {
     let mut settings = settings();
     settings.input.audio = "usb".into();
-    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, None, Time::ZERO);
     make_cards(&mut control, 1500);
     control.handle(signal("hdmi", SignalState::NoCable), at(1600));
     control.handle(command(1, Command::Start { sources: None }), at(2000));
@@ -310,7 +310,7 @@ fn sound_of_a_card_of_its_own_is_told_while_there_is_no_picture() {
 fn a_worker_that_was_given_up_and_encodes_again_ends_no_push() {
     let mut settings = settings();
     settings.push.on_signal_loss = OnSignalLoss::StopAfter(Span::from_millis(60_000));
-    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, None, Time::ZERO);
     let video = |effects: &[Effect]| workers(effects).into_iter().find(|(_, plan)| matches!(plan, Plan::Video(_)));
     control.handle(locked("hdmi"), at(0));
     let mut effects = control.handle(command(1, Command::Start { sources: None }), at(10));

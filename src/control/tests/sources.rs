@@ -11,7 +11,7 @@ pub(super) fn with(sources: &[&str], backup: Option<&str>) -> Settings {
 }
 
 fn started(settings: Settings) -> (Control, Vec<(UplinkId, String)>) {
-    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, Time::ZERO);
+    let mut control = Control::new(board(), settings, "fc-00000000".into(), None, None, Time::ZERO);
     control.handle(locked("hdmi"), at(0));
     let effects = control.handle(command(1, Command::Start { sources: None }), at(0));
     (control, opened(&effects))
@@ -123,7 +123,7 @@ fn the_backup_carries_while_the_primary_is_lost_and_gives_back() {
     // Lost again, and the operator ends it: nothing is left of the backup.
     control.handle(lost(main), at(50_200));
     assert_eq!(opened(&pass(&mut control, 51_000, 60_000, None))[0].1, "Spare");
-    let effects = control.handle(command(2, Command::Stop { confirm: true }), at(61_000));
+    let effects = control.handle(command(2, Command::Stop { confirm: true, end: None }), at(61_000));
     assert_eq!(effects.iter().filter(|effect| matches!(effect, Effect::CloseUplink { .. })).count(), 2);
     assert_eq!(faults(&control, 61_000), []);
 }

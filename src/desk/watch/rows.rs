@@ -181,7 +181,7 @@ impl Rows {
 pub fn headline(fleet: &Fleet, ids: &[String], now: Time) -> String {
     let boxes: Vec<&Seen> = ids.iter().filter_map(|id| fleet.get(id)).collect();
     let mut parts = Vec::new();
-    for phase in ["on-air", "reconnecting", "starting", "stopping"] {
+    for phase in ["on-air", "previewing", "reconnecting", "starting", "stopping"] {
         let count = boxes.iter().filter(|seen| seen.online(now) && seen.phase().as_deref() == Some(phase)).count();
         if count > 0 {
             parts.push(format!("{count} {}", said(phase)));

@@ -78,7 +78,7 @@ fn row(seen: &Seen, marked: bool, now: Time) -> Row<'static> {
     let phase = seen.phase().filter(|_| online);
     let colour = match phase.as_deref() {
         Some("on-air") => Style::new().fg(Color::Red).add_modifier(Modifier::BOLD),
-        Some("reconnecting" | "starting" | "stopping") => Style::new().fg(Color::Yellow),
+        Some("reconnecting" | "starting" | "previewing" | "stopping") => Style::new().fg(Color::Yellow),
         _ if online => Style::new(),
         _ => Style::new().add_modifier(Modifier::DIM),
     };

@@ -10,7 +10,7 @@ use crate::{
         Now,
         menu::{Page, SourceLine, View},
     },
-    status::{AcknowledgedBy, Fault, SignalState, Status, UplinkState},
+    status::{AcknowledgedBy, Fault, Phase, PublicState, SignalState, Status, UplinkState},
 };
 
 /// The title of `page`.
@@ -20,6 +20,7 @@ pub fn title(page: Page) -> &'static str {
         Page::Input => "Input",
         Page::Network => "Network",
         Page::Sources => "Sources",
+        Page::Publish => "Publish",
         Page::Preflight => "Preflight",
         Page::System => "System",
         Page::Faults => "Faults",
@@ -34,6 +35,7 @@ pub fn sheet(status: &Status, view: &View, now: Now) -> Sheet {
         Page::Input => input(&mut sheet, status),
         Page::Network => network(&mut sheet, status),
         Page::Sources => sources(&mut sheet, view),
+        Page::Publish => publish(&mut sheet, status),
         Page::Preflight => preflight(&mut sheet, view),
         Page::System => system(&mut sheet, status, view, now),
         Page::Faults => faults(&mut sheet, status),
@@ -119,6 +121,7 @@ fn network(sheet: &mut Sheet, status: &Status) {
         let (state, tone) = match uplink.state {
             UplinkState::Idle => ("idle", Tone::Faint),
             UplinkState::Connecting => ("connecting", Tone::Busy),
+            UplinkState::OnAir if status.phase == Phase::Previewing => ("not public", Tone::Warn),
             UplinkState::OnAir => ("on air", Tone::Plain),
             UplinkState::Waiting => ("failed, is tried again", Tone::Warn),
             UplinkState::Refused => ("refused", Tone::Bad),
@@ -166,6 +169,46 @@ fn sources(sheet: &mut Sheet, view: &View) {
         remarks.extend(region.clone());
         let mark = if *primary { Mark::Full } else { Mark::None };
         sheet.rows.push(Row::Entry(mark, name.clone(), remarks.join(", ")));
+    }
+}
+
+fn publish(sheet: &mut Sheet, status: &Status) {
+    let Some(broadcast) = &status.broadcast else {
+        sheet.text("Nothing to publish", Tone::Busy);
+        sheet.text("Push to a Source of the Studio first", Tone::Plain);
+        return;
+    };
+    let (state, tone) = match broadcast.state {
+        PublicState::WaitingForSource => ("waiting", Tone::Busy),
+        PublicState::Ready => ("ready", Tone::Good),
+        PublicState::Publishing => ("publishing", Tone::Busy),
+        PublicState::Running => ("public", Tone::Plain),
+        PublicState::Ending => ("ending", Tone::Busy),
+        PublicState::Ended => ("ended", Tone::Warn),
+        PublicState::TimedOut => ("timed out", Tone::Warn),
+        PublicState::Unknown => ("not known", Tone::Warn),
+    };
+    sheet.rows.push(Row::Pair("State", state.into(), tone));
+    if let Some(active) = broadcast.source_active {
+        let (seen, tone) = if active { ("seen", Tone::Good) } else { ("not seen", Tone::Warn) };
+        sheet.rows.push(Row::Pair("Media", seen.into(), tone));
+    }
+    if let Some(viewers) = broadcast.viewers {
+        sheet.pair("Viewers", viewers.to_string());
+    }
+    for note in &broadcast.notes {
+        sheet.text(note, Tone::Warn);
+    }
+    sheet.pair("Source", &broadcast.source);
+    if let Some(title) = &broadcast.title {
+        sheet.pair("Title", title);
+    }
+    if !broadcast.tags.is_empty() {
+        sheet.pair("Tags", broadcast.tags.join(", "));
+    }
+    if let Some(url) = &broadcast.share_url {
+        sheet.pair("Link", url);
+        sheet.code = Some(url.clone());
     }
 }
 

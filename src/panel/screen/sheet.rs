@@ -218,11 +218,13 @@ pub struct Code {
 /// display it needs all of the height.
 pub fn code(sheet: &Sheet, width: i32, height: i32, compact: bool) -> Option<Code> {
     let modules = qrcodegen::QrCode::encode_text(sheet.code.as_deref()?, qrcodegen::QrCodeEcc::Low).ok()?;
-    let quiet = 2;
     let room = if compact { height.min(width * 3 / 5) } else { (height - 40).min(width / 2) };
+    // Around a lit code a compact display is dark, so one module is better than no code.
+    let fits = |quiet: &i32| room / (modules.size() + 2 * quiet) >= 2;
+    let quiet = [2, 1].into_iter().find(fits)?;
     let dot = (room / (modules.size() + 2 * quiet)).min(5);
     let side = (modules.size() + 2 * quiet) * dot;
-    (dot >= 2).then_some(Code { modules, quiet, dot, side })
+    Some(Code { modules, quiet, dot, side })
 }
 
 /// Draws `code` at the right, dark on light as readers want it.

@@ -3,7 +3,7 @@
 use super::pen::Tone;
 use crate::{
     control::{Now, menu::View},
-    status::{Fault, Phase, Severity, Showing, SignalState, Status},
+    status::{Fault, Phase, PublicState, Severity, Showing, SignalState, Status},
 };
 use jiff::SignedDuration;
 
@@ -32,13 +32,18 @@ pub struct Headline {
 /// The headline of `status` at `now`. On air is said in the phase on air only.
 pub fn headline(status: &Status, now: Now) -> Headline {
     let plain = |word, tone| Headline { word, tone, tag: None, time: None, blinks: false };
+    let shown = |phase| match status.program.showing {
+        Some(Showing::Slate) => ("SLATE", Some(phase)),
+        Some(Showing::Test) => ("TEST", Some(phase)),
+        Some(Showing::Live | Showing::Hold) | None => (phase, None),
+    };
     match status.phase {
+        Phase::Previewing => {
+            let (word, tag) = shown("PREVIEW");
+            Headline { tag, ..plain(word, Tone::Warn) }
+        }
         Phase::OnAir => {
-            let (word, tag) = match status.program.showing {
-                Some(Showing::Slate) => ("SLATE", Some("ON AIR")),
-                Some(Showing::Test) => ("TEST", Some("ON AIR")),
-                Some(Showing::Live | Showing::Hold) | None => ("ON AIR", None),
-            };
+            let (word, tag) = shown("ON AIR");
             Headline { tag, time: on_air_for(status, now).map(clock_of), ..plain(word, Tone::Air) }
         }
         Phase::Starting => plain("STARTING", Tone::Busy),
@@ -137,7 +142,7 @@ pub fn flow(status: &Status) -> Option<Flow> {
     let (had, asked) = (acknowledged as f64, stats.bitrate as f64);
     let trend = if queue >= LONG_QUEUE || asked < had * 0.75 {
         Trend::Falling
-    } else if asked > had * 1.25 && status.phase == Phase::OnAir {
+    } else if asked > had * 1.25 && matches!(status.phase, Phase::OnAir | Phase::Previewing) {
         Trend::Rising
     } else {
         Trend::Steady
@@ -202,8 +207,23 @@ pub fn footer(status: &Status, view: &View) -> (String, Tone) {
         Some((source, None)) => source.clone(),
         None => status.name.clone(),
     };
+    let place = match viewers(status) {
+        Some(viewers) => format!("{viewers}, {place}"),
+        None => place,
+    };
     let others = status.uplinks.len().saturating_sub(1);
     (if others > 0 { format!("{place} and {others} more") } else { place }, Tone::Faint)
+}
+
+/// Who watch the Broadcast, while it is on air.
+pub fn viewers(status: &Status) -> Option<String> {
+    let broadcast = status.broadcast.as_ref().filter(|_| status.phase == Phase::OnAir)?;
+    let viewers = broadcast.viewers.filter(|_| broadcast.state == PublicState::Running)?;
+    Some(match viewers {
+        1 => "1 viewer".into(),
+        viewers if viewers < 10_000 => format!("{viewers} viewers"),
+        viewers => format!("{} k viewers", viewers / 1000),
+    })
 }
 
 /// How full the bar of a held button is, 0 to 1.
