@@ -21,7 +21,7 @@ setup-%:
 	@tests/setup.sh $*
 
 demo: setup-demo ## put a test picture on air at an ingest on this machine, and say how to watch it
-	cargo build --release --locked
+	cargo build --release --locked --bins --example studio-stand-in
 	tests/demo.sh $(TARGET)/release
 
 test: setup-test ## build everything and run all tests, the emulated ARM box too

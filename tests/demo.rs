@@ -37,6 +37,9 @@ fn the_demo_goes_on_air_and_ends_cleanly() {
     assert!(said.iter().any(|line| line.starts_with("on air")), "{said:#?}");
     assert!(said.iter().any(|line| line.contains("rtmp://127.0.0.1")), "{said:#?}");
     assert!(said.iter().any(|line| line.contains("mosquitto_sub")), "{said:#?}");
+    let preview = said.iter().position(|line| line.starts_with("previewing"));
+    let on_air = said.iter().position(|line| line.starts_with("on air"));
+    assert!(preview.is_some() && preview < on_air, "nothing is public before it is published: {said:#?}");
     assert_eq!(status.code(), Some(130), "as after Ctrl-C: {said:#?}");
     let left: Vec<_> = std::fs::read_dir(scratch.path()).expect("the folder").collect();
     assert!(left.is_empty(), "{left:?}");

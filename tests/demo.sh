@@ -1,5 +1,6 @@
 #!/bin/bash
-# Puts a picture on air at an ingest on this machine, and says how to watch it; Ctrl-C ends everything.
+# Puts a picture on air at an ingest on this machine, publishes it in a stand-in of X's Studio, and says how to watch it;
+# Ctrl-C ends everything.
 #
 #   make demo                       the test picture: bars, a counter, a flash and a beep each second
 #   CAMERA=1 make demo              the first USB camera, with its own sound if it has any
@@ -21,7 +22,7 @@ folder=$(mktemp -d "${XDG_RUNTIME_DIR:-/tmp}/fieldcast-demo.XXXXXX")
 # nginx started as root gives its work to another user, who has to reach the folder.
 chmod 755 "$folder"
 mkdir -m 777 "$folder/hls"
-nginx_pid='' daemon_pid='' broker_pid=''
+nginx_pid='' daemon_pid='' broker_pid='' studio_pid=''
 
 finish() {
     trap - EXIT INT TERM HUP
@@ -32,6 +33,9 @@ finish() {
     fi
     if [ -n "$nginx_pid" ] && kill -TERM "$nginx_pid" 2>/dev/null; then
         wait "$nginx_pid" || true
+    fi
+    if [ -n "$studio_pid" ] && kill -TERM "$studio_pid" 2>/dev/null; then
+        wait "$studio_pid" || true
     fi
     if [ -n "$broker_pid" ] && kill -TERM "$broker_pid" 2>/dev/null; then
         wait "$broker_pid" || true
@@ -49,7 +53,7 @@ free_port() {
         (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
     done
 }
-rtmp=$(free_port) web=$(free_port) status=$(free_port) broker=$(free_port)
+rtmp=$(free_port) web=$(free_port) status=$(free_port) broker=$(free_port) api=$(free_port)
 
 cat >"$folder/nginx.conf" <<END
 daemon off; master_process off; pid $folder/nginx.pid; error_log $folder/nginx.log warn;
@@ -70,6 +74,7 @@ http {
         listen 127.0.0.1:$web;
         root $folder;
         location / { index watch.html; add_header Cache-Control no-cache; }
+        location = /stat { rtmp_stat all; }
         location = /preview.jpg { proxy_pass http://127.0.0.1:$status/preview.jpg; }
     }
 }
@@ -79,7 +84,7 @@ cat >"$folder/watch.html" <<END
 <style>body { font: 16px sans-serif; margin: 2em } video, img { width: 640px; background: #222 }</style>
 <h1>On air</h1>
 <p>As viewers get it (HLS, some seconds late; browsers that cannot play HLS show nothing: use VLC or mpv):</p>
-<video src=hls/demo.m3u8 controls autoplay muted playsinline></video>
+<video src=hls/KEY.m3u8 controls autoplay muted playsinline></video>
 <p>As the box sees it, each second:</p>
 <img id=preview src=preview.jpg alt="the input">
 <script>setInterval(() => { preview.src = "preview.jpg?" + Date.now() }, 1000)</script>
@@ -101,8 +106,10 @@ name = "Demo"
 device = "$input"
 [[source]]
 name = "Demo"
-url = "rtmp://127.0.0.1:$rtmp/live"
-key = "demo"
+studio = { source-id = "SOURCE" }
+[studio]
+client-id = "fieldcast-client"
+base-url = "http://127.0.0.1:$api"
 [push]
 at-power-on = "always"
 [mqtt]
@@ -120,6 +127,26 @@ setsid nginx -e "$folder/nginx.log" -p "$folder" -c "$folder/nginx.conf" 2>/dev/
 nginx_pid=$!
 setsid mosquitto -c "$folder/mosquitto.conf" 2>"$folder/mosquitto.log" &
 broker_pid=$!
+setsid "$programs/examples/studio-stand-in" --listen "127.0.0.1:$api" --rtmp "rtmp://127.0.0.1:$rtmp/live" \
+    --nginx-stat "http://127.0.0.1:$web/stat" >"$folder/studio" 2>"$folder/studio.log" &
+studio_pid=$!
+
+# An account of the stand-in's, and a Source of it: what `fieldcast studio link` and `fieldcast studio source create` do.
+told() { sed -n "s/^$1 //p" "$folder/studio"; }
+for ((tenths = 0; ; tenths++)); do
+    # The second of the two lines.
+    refresh=$(told refresh-token)
+    [ -z "$refresh" ] || break
+    [ "$tenths" -lt 100 ] || { cat "$folder/studio.log" >&2; exit 1; }
+    sleep 0.1
+done
+access=$(told access-token)
+made=$(curl -fsS --max-time 5 -H "Authorization: Bearer $access" --json '{"name": "Demo", "region": "us-east-1"}' \
+    "http://127.0.0.1:$api/2/sources")
+field() { grep -o "\"$1\": *\"[^\"]*\"" <<<"$made" | head -n 1 | cut -d '"' -f 4; }
+source_id=$(field id) key=$(field stream_key)
+sed -i "s/SOURCE/$source_id/" "$folder/settings.toml"
+sed -i "s/KEY/$key/" "$folder/watch.html"
 setsid "$programs/fieldcastd" run --board "$board" --settings "$folder/settings.toml" --state "$folder/state" \
     2>"$folder/fieldcastd.log" &
 daemon_pid=$!
@@ -131,30 +158,45 @@ give_up() {
     tail -n 20 "$folder/fieldcastd.log" "$folder/nginx.log" >&2
     exit 1
 }
+# Waits for a phase of this name, or for any.
+await() {
+    local now tenths
+    for ((tenths = 0; ; tenths++)); do
+        now=$(phase || true)
+        if [ -n "$now" ] && [ "${1:-$now}" = "$now" ]; then break; fi
+        kill -0 "$daemon_pid" 2>/dev/null || give_up "fieldcastd ended"
+        kill -0 "$nginx_pid" 2>/dev/null || give_up "nginx ended"
+        kill -0 "$studio_pid" 2>/dev/null || give_up "the stand-in of the Studio ended"
+        [ "$tenths" -lt 300 ] || give_up "not ${1:-running} after 30 s (${now:-no status})"
+        sleep 0.1
+    done
+}
+ask() { curl -fsS --max-time 90 --json "$2" -o "$folder/answer" "http://127.0.0.1:$status/api/v1/$1"; }
 echo "starting ..."
-for ((tenths = 0; ; tenths++)); do
-    now=$(phase || true)
-    [ "$now" != on-air ] || break
-    kill -0 "$daemon_pid" 2>/dev/null || give_up "fieldcastd ended"
-    kill -0 "$nginx_pid" 2>/dev/null || give_up "nginx ended"
-    [ "$tenths" -lt 300 ] || give_up "not on air after 30 s (${now:-no status})"
-    sleep 0.1
-done
+await
+ask studio/accounts "{\"client-id\": \"fieldcast-client\", \"access-token\": \"$access\", \"refresh-token\": \"$refresh\"}" ||
+    give_up "the account is not linked"
+await previewing
+echo "previewing: the Source gets the picture, and nobody sees it yet"
+ask commands/publish '{"title": "Hello from a field"}' || give_up "not published"
+await on-air
 
 cat <<END
 
-on air, acknowledged by the ingest
+on air: acknowledged by the ingest, and public by the word of the Studio (a stand-in of X's, on this machine)
 
-  watch    mpv rtmp://127.0.0.1:$rtmp/live/demo      (or ffplay, or VLC: Open Network Stream)
+  watch    mpv rtmp://127.0.0.1:$rtmp/live/$key      (or ffplay, or VLC: Open Network Stream)
   browser  http://127.0.0.1:$web/                    HLS and the input's preview, some seconds after the start
-  HLS      http://127.0.0.1:$web/hls/demo.m3u8
+  HLS      http://127.0.0.1:$web/hls/$key.m3u8
   status   http://127.0.0.1:$status/api/v1/status
   preview  http://127.0.0.1:$status/preview.jpg
   panel    $folder/state/panel.png          what a box's display would show, made anew on each change
   log      $folder/fieldcastd.log
   broker   mosquitto_sub -p $broker -v -t 'fieldcast/#'      all that the box says
 
-  stop     curl --json '{"confirm": true}' http://127.0.0.1:$status/api/v1/commands/stop
+  end      curl --json '{"confirm": true}' http://127.0.0.1:$status/api/v1/commands/end       the Broadcast; the push goes on
+  publish  curl --json '{"title": "Again"}' http://127.0.0.1:$status/api/v1/commands/publish
+  stop     curl --json '{"confirm": true, "end": true}' http://127.0.0.1:$status/api/v1/commands/stop
   start    curl --json '{}' http://127.0.0.1:$status/api/v1/commands/start
 
 Ctrl-C ends the demo.

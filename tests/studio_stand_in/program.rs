@@ -34,6 +34,9 @@ fn main() {
     println!("a stand-in of the Studio listens on {}", studio.url());
     println!("authorize {}", studio.authorize_url());
     println!("client-id {client_id}");
+    // Of its one account, as `fieldcast studio link` would get them.
+    let tokens = studio.link("fieldcast");
+    println!("access-token {}\nrefresh-token {}", tokens.access, tokens.refresh);
     println!("ingest {}", studio.nginx_application());
     let _watch = arguments.nginx_stat.map(|url| studio.watch_nginx(&url));
     loop {
