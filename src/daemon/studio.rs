@@ -53,7 +53,8 @@ impl Daemon {
     /// With files where this box has them, and Sources of the settings by the Studio's id.
     fn localized(&self, mut asked: Request) -> Result<Request, Answer> {
         let folder = self.state.path().join(RECORDINGS);
-        match &mut asked.what {
+        let Request { account, what } = &mut asked;
+        match what {
             What::Upload { file, .. } if file.is_relative() => *file = inside(&folder, file)?,
             What::Download { file, .. } => {
                 *file = Some(match file.take() {
@@ -67,7 +68,7 @@ impl Daemon {
                     return Err(Answer::failed(Reason::Internal, format!("{RECORDINGS}: {error}")));
                 }
             }
-            What::Schedule(schedule) if schedule.id.is_none() => {
+            What::Schedule(schedule) if schedule.id.is_none() || schedule.source.is_some() => {
                 let named = schedule.source.take();
                 let sources = &self.layers.settings().sources;
                 let of_studio = || sources.iter().filter_map(|source| Some((&source.name, source.studio.as_ref()?)));
@@ -76,7 +77,12 @@ impl Daemon {
                     None => of_studio().next(),
                 };
                 schedule.source = match (found, named) {
-                    (Some((_, studio)), _) => Some(studio.source_id.clone()),
+                    (Some((_, studio)), _) => {
+                        if account.is_none() {
+                            account.clone_from(&studio.account);
+                        }
+                        Some(studio.source_id.clone())
+                    }
                     (None, Some(id)) if id.chars().all(|c| c.is_ascii_digit()) => Some(id),
                     (None, _) => {
                         let text = "expected a Source of the settings with studio = {...}, or the Studio's id of one";

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 pub enum TakesEffect {
     /// At once.
     Now,
-    /// When the push is started the next time; `id`, `http.listen` and `mqtt`: when the daemon is.
+    /// When the push is started the next time; `id`, `http.listen`, `mqtt` and `studio`: when the daemon is.
     NextStart,
 }
 
@@ -17,7 +17,7 @@ pub enum TakesEffect {
 pub fn takes_effect(key: &str, pushing: bool) -> TakesEffect {
     match key {
         "id" | "http.listen" => TakesEffect::NextStart,
-        key if key.starts_with("mqtt.") => TakesEffect::NextStart,
+        key if key.starts_with("mqtt.") || key.starts_with("studio.") => TakesEffect::NextStart,
         "output.bitrate-max" | "output.bitrate-min" => TakesEffect::Now,
         key if pushing && key.starts_with("output.") => TakesEffect::NextStart,
         _ => TakesEffect::Now,

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 const FIELDS: &str = "id,title,state,source_id,share_url,total_watching,start_ms,media_key";
 /// A page of the list.
 const PAGE: usize = 100;
-/// So many Broadcasts are looked through for the own one.
-const LOOKED_AT: usize = 300;
+/// So many Broadcasts are looked through for the own one: X does not say in which order they come.
+const LOOKED_AT: usize = 2000;
 
 impl Studio {
     pub(super) async fn broadcasts(&self, account: Option<&str>, limit: usize) -> Result<Vec<Broadcast>, Trouble> {
@@ -113,13 +113,15 @@ fn broadcast(of: &Value) -> Result<Broadcast, Trouble> {
     let id = if of.get("id").is_some() { "id" } else { "broadcast_id" };
     Ok(Broadcast {
         id: answer::id(of, id)?,
-        title: answer::text(of, "title")?.filter(|title| !title.is_empty()),
+        title: answer::text(of, "title")?.map(|title| answer::clean(&title)).filter(|title| !title.is_empty()),
         state: state(&answer::text(of, "state")?.unwrap_or_default()),
         source_id: answer::text(of, "source_id")?,
-        share_url: answer::text(of, "share_url")?,
+        // It is in each status: what is no address would be in the way of all else.
+        share_url: answer::text(of, "share_url")?.filter(|url| url.len() <= 256 && !url.contains(char::is_control)),
         viewers: answer::number(of, "total_watching")?,
         started: answer::time(of, "start_ms")?,
         media_key: answer::text(of, "media_key")?,
+        account: None,
     })
 }
 

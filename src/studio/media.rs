@@ -67,7 +67,11 @@ pub(super) async fn find(studio: &Studio, account: Option<&str>, key: &str) -> R
     };
     let call = Call::get(format!("/2/media/{key}")).with("media.fields", FIELDS);
     match studio.call(account, call).await.and_then(answer::data) {
-        Ok(data) => serde_json::from_value(data).map_err(|error| Trouble::Garbled(error.to_string())),
+        Ok(data) => {
+            let media: Media = serde_json::from_value(data).map_err(|error| Trouble::Garbled(error.to_string()))?;
+            // A file is named by it.
+            if media.media_key == key { Ok(media) } else { Err(Trouble::Garbled("it is another media object".into())) }
+        }
         Err(Trouble::NotFound) => Err(missing(&key)),
         Err(other) => Err(other),
     }

@@ -87,6 +87,11 @@ pub enum Told {
 impl Studio {
     /// Asks about the box's own Broadcast, of the Source `source_id` of `account`.
     pub async fn ask(&self, account: Option<&str>, source_id: &str, ask: Ask) -> Told {
+        let name = match self.linked(account) {
+            Ok(linked) => linked.name.clone(),
+            Err(trouble) => return Told::Failed(trouble),
+        };
+        let account = Some(name.as_str());
         let told = match ask {
             Ask::Source => self.activity(account, source_id).await,
             Ask::GoLive { title, chat_option, locale, post } => {
@@ -102,7 +107,11 @@ impl Studio {
             Ask::Broadcast { id } => self.broadcast(account, &id).await.map(|it| Told::Broadcast(Box::new(it))),
             Ask::End { id } => self.end_broadcast(account, &id).await.map(|()| Told::Ended),
         };
-        told.unwrap_or_else(Told::Failed)
+        let mut told = told.unwrap_or_else(Told::Failed);
+        if let Told::Broadcast(found) | Told::AlreadyLive(found) | Told::Found(Some(found)) = &mut told {
+            found.account = Some(name);
+        }
+        told
     }
 
     async fn activity(&self, account: Option<&str>, source_id: &str) -> Result<Told, Trouble> {
@@ -132,7 +141,8 @@ impl Studio {
         let told = timeout(patience, asked).await.ok().and_then(Result::ok).unwrap_or(Err(Trouble::AnswerLost));
         match (told, kept) {
             (Ok(ingest), _) => Ok(ingest),
-            (Err(trouble @ (Trouble::NotFound | Trouble::Refused(_))), _) | (Err(trouble), None) => Err(trouble),
+            (Err(Trouble::NotFound), _) => Err(Trouble::NotFound),
+            (Err(trouble), None) => Err(trouble),
             (Err(trouble), Some(ingest)) => {
                 tracing::warn!(
                     source_id,

@@ -11,13 +11,14 @@ use serde_json::{Map, Value, json};
 
 const PATH: &str = "/2/broadcasts/scheduled";
 
-/// What has to be sent again with a change: "fully replaces" (X's OpenAPI document). `locale` comes in answers, but a change does
-/// not take it.
-const KEPT: [&str; 9] = [
+/// What has to be sent again with a change: "fully replaces" (X's OpenAPI document). `is_locked` cannot be: answers do not tell
+/// it.
+const KEPT: [&str; 10] = [
     "source_id",
     "title",
     "description",
     "chat_option",
+    "locale",
     "available_for_replay",
     "thumbnail_media_id",
     "manual_publish",
@@ -41,7 +42,7 @@ impl Studio {
                     return Err(Trouble::Refused("a new one needs source, start and end".into()));
                 }
                 let call = Call::new(Method::POST, PATH, Body::Json(Value::Object(given)), Repeat::Never);
-                self.call(account, call).await?
+                return self.call(account, call).await.and_then(|made| document(&answer::data(made)?)).map_err(lost);
             }
             Some(id) => self.change(account, id, given).await?,
         };
@@ -49,9 +50,6 @@ impl Studio {
     }
 
     async fn change(&self, account: Option<&str>, id: &str, given: Map<String, Value>) -> Result<Value, Trouble> {
-        if given.contains_key("locale") {
-            return Err(Trouble::Refused("X does not change the locale of what is scheduled: make it anew".into()));
-        }
         let now = self.scheduled(account, id).await?;
         let body = Body::Json(changed(&now, given)?);
         self.call(account, Call::new(Method::PUT, format!("{PATH}/{id}"), body, Repeat::May)).await
@@ -75,15 +73,29 @@ impl Studio {
             self.change(account, id, by_hand(true)).await?;
         }
         let call = Call::new(Method::POST, format!("{PATH}/{id}/live"), Body::None, Repeat::Never);
-        match self.call(account, call).await.and_then(answer::data) {
+        match self.call(account, call).await.and_then(answer::data).map_err(lost) {
             Ok(answer) => document(&answer),
             Err(trouble) => {
+                if trouble == Trouble::AnswerLost
+                    && let Ok(now) = self.scheduled(account, id).await
+                    && answer::text(&now, "state")?.is_some_and(|state| state.eq_ignore_ascii_case("running"))
+                {
+                    return document(&now);
+                }
                 if by_itself && let Err(why) = self.change(account, id, by_hand(false)).await {
                     tracing::warn!(id, why = why.text(), "what is scheduled does not begin by itself any more");
                 }
                 Err(trouble)
             }
         }
+    }
+}
+
+/// After these it may have been done all the same.
+fn lost(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Broken(_) | Trouble::Garbled(_) => Trouble::AnswerLost,
+        other => other,
     }
 }
 
@@ -173,7 +185,7 @@ mod tests {
         let given = Map::from_iter([("title".to_owned(), json!("Evening"))]);
         let wanted = json!({
             "scheduled_broadcast_id": "77", "source_id": "1", "title": "Evening", "scheduled_start_ms": "1",
-            "scheduled_end_ms": "2", "manual_publish": false, "chat_option": "3",
+            "scheduled_end_ms": "2", "manual_publish": false, "chat_option": "3", "locale": "en",
         });
         assert_eq!(changed(&now, given), Ok(wanted));
         assert!(matches!(changed(&json!({}), Map::new()), Err(Trouble::Garbled(_))));

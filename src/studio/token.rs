@@ -211,6 +211,9 @@ impl Studio {
             Link::OAuth1(_) => false,
         };
         removed?;
+        // Stream keys too; those of other accounts are asked for again.
+        let ingests = self.0.ingests.clone();
+        let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(ingests)).await;
         let advice = "Take the app's access back in X's settings, under Connected apps";
         let advice = (!given_back).then_some(advice);
         Ok(json!({"name": linked.name, "given-back": given_back, "advice": advice}))

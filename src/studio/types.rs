@@ -41,6 +41,9 @@ pub struct Broadcast {
     pub started: Option<Timestamp>,
     /// Its media object.
     pub media_key: Option<String>,
+    /// The linked account that it is of, for asking about it again.
+    #[serde(skip)]
+    pub account: Option<String>,
 }
 
 /// Where a Broadcast is (docs.x.com, broadcast states).

@@ -89,6 +89,11 @@ pub(super) async fn upload(
     }))
 }
 
+/// What an answer has as `data`; null: nothing, or it is no object.
+fn data_of(mut reply: Value) -> Value {
+    reply.get_mut("data").map(Value::take).unwrap_or_default()
+}
+
 impl Upload<'_> {
     async fn at_once(&self) -> Result<Value, Trouble> {
         self.at(0);
@@ -96,9 +101,9 @@ impl Upload<'_> {
         let bytes = self.local.read(0, size).await?;
         let fields = vec![("media_category", self.plan.category.to_owned())];
         let body = Body::Parts { fields, name: "media", bytes };
-        let mut reply = self.patiently(&post("/2/media/upload".into(), body)).await?;
+        let reply = self.patiently(&post("/2/media/upload".into(), body)).await?;
         self.at(size);
-        Ok(reply["data"].take())
+        Ok(data_of(reply))
     }
 
     /// What is told of the finished file, and what to forget once all is done.
@@ -178,7 +183,7 @@ impl Upload<'_> {
     async fn finalize(&self, id: &str) -> Result<Value, Trouble> {
         let done = self.patiently(&post(format!("/2/media/upload/{id}/finalize"), Body::None)).await;
         match done {
-            Ok(mut reply) => Ok(reply["data"].take()),
+            Ok(reply) => Ok(data_of(reply)),
             // It may have been done, and the answer lost, now or in a run that was killed: then X knows the file.
             Err(Trouble::Refused(why)) => self.status(id).await.map_err(|_| Trouble::Refused(why)),
             Err(other) => Err(other),
@@ -186,8 +191,7 @@ impl Upload<'_> {
     }
 
     async fn status(&self, id: &str) -> Result<Value, Trouble> {
-        let mut reply = self.patiently(&status_of(id)).await?;
-        Ok(reply["data"].take())
+        Ok(data_of(self.patiently(&status_of(id)).await?))
     }
 
     async fn processed(&self, begun: &Begun, mut data: Value) -> Result<Value, Trouble> {

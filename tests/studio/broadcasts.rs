@@ -209,6 +209,7 @@ async fn a_broadcast_is_scheduled_changed_begun_and_taken_back() {
     let changed = done(&studio, "schedule", json!({"id": id, "end": "2099-12-01T21:00:00Z"})).await;
     assert_eq!((&changed["end"], &changed["start"]), (&json!("2099-12-01T21:00:00Z"), &times["start"]));
     assert_eq!((&changed["title"], &changed["description"]), (&json!("Evening"), &json!("Of music")));
+    assert_eq!(changed["locale"], json!("en_US"));
     assert_eq!(done(&studio, "studio-schedules", json!({})).await["schedules"][0]["id"], json!(id));
 
     // One that X does not begin begins by itself all the same.

@@ -100,6 +100,10 @@ impl Broadcast {
     fn adopt(&mut self, broadcast: studio::Broadcast, already: bool, now: Now, effects: &mut Vec<Effect>) {
         let Some(own) = &mut self.own else { return };
         own.saved.id = Some(broadcast.id.clone());
+        // Whichever account is chosen later: it is asked of this one, and ended by it.
+        if broadcast.account.is_some() {
+            own.saved.studio.account.clone_from(&broadcast.account);
+        }
         (own.step, own.already) = (Step::Known, already);
         self.keep(effects);
         self.note(broadcast, now, effects);

@@ -36,6 +36,7 @@ fn broadcast(id: &str, state: BroadcastState) -> Box<Broadcast> {
         viewers: Some(12),
         started: None,
         media_key: None,
+        account: None,
     })
 }
 

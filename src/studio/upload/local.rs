@@ -5,8 +5,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, Metadata},
-    io::{self, Read as _, Seek as _, SeekFrom},
-    os::unix::fs::MetadataExt as _,
+    io,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -60,7 +60,7 @@ impl Local {
     }
 
     /// The bytes from `from` on, `length` of them or as many as there are. The file is whole and unchanged up to the
-    /// moment at which they had been read. One piece is read at a time.
+    /// moment at which they had been read.
     pub(super) async fn read(&self, from: u64, length: u64) -> Result<Bytes, Trouble> {
         let local = self.clone();
         blocking(move || local.read_now(from, length)).await
@@ -68,13 +68,12 @@ impl Local {
 
     fn read_now(&self, from: u64, length: u64) -> Result<Bytes, Trouble> {
         let length = length.min(self.identity.size.saturating_sub(from));
-        let mut bytes = Vec::with_capacity(length as usize);
-        let mut file = &*self.file;
-        let read = file.seek(SeekFrom::Start(from)).and_then(|_| file.take(length).read_to_end(&mut bytes));
+        let mut bytes = vec![0; length as usize];
+        let read = self.file.read_exact_at(&mut bytes, from);
         self.check()?;
         match read {
-            Ok(_) if bytes.len() as u64 == length => Ok(bytes.into()),
-            Ok(_) => Err(self.changed()),
+            Ok(()) => Ok(bytes.into()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.changed()),
             Err(error) => Err(Trouble::File(format!("{} cannot be read: {error}", self.name()))),
         }
     }
