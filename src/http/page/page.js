@@ -23,6 +23,7 @@ function draw(status) {
     ["Showing", status.program.showing ?? "nothing"],
     ["Bitrate", `${(status.stats.bitrate / 1e6).toFixed(1)} Mbit/s`],
     ...status.uplinks.map((uplink) => [uplink.source, uplink.state]),
+    ...broadcast(status.broadcast),
   ];
   element("facts").replaceChildren(...facts.flatMap(([name, value]) => {
     const [term, text] = [document.createElement("dt"), document.createElement("dd")];
@@ -35,6 +36,14 @@ function draw(status) {
     item.textContent = `${fault.text}. ${fault.advice}`;
     return item;
   }));
+}
+
+/** What the Studio says of the Broadcast: beside the picture, before it is public too. */
+function broadcast(of) {
+  if (!of) return [];
+  const seen = of["source-active"] === undefined ? [] : [["The Studio gets it", of["source-active"] ? "yes" : "not yet"]];
+  const viewers = of.viewers === undefined ? [] : [["Viewers", `${of.viewers}`]];
+  return [["Broadcast", of.state.replaceAll("-", " ")], ...seen, ...viewers, ...(of.notes ?? []).map((note) => ["Note", note])];
 }
 
 /** Asks for the newest picture of the input. */
