@@ -3,7 +3,6 @@
 
 #[path = "../studio_stand_in/mod.rs"]
 mod stand_in;
-#[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;
 
