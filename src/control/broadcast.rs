@@ -38,6 +38,9 @@ const FRESH: Duration = Duration::from_secs(6);
 const SETTLE: Duration = Duration::from_secs(10);
 /// A disk that says nothing does not hold a Broadcast up for longer.
 const DISK: Duration = Duration::from_secs(5);
+/// A Broadcast of an account that is not linked any more, whose Source gets nothing from here, is over by then: X ends it 5 min
+/// after the last video.
+const GONE: Duration = Duration::from_secs(600);
 /// How long `publish` waits.
 const PUBLISH: Duration = Duration::from_secs(60);
 /// How long `end` waits.
@@ -177,6 +180,8 @@ struct Waiting {
 pub struct Place {
     /// The first of the wanted Sources that is one of the Studio.
     pub source: Option<Source>,
+    /// The Studio's ids of all wanted Sources.
+    pub wanted: Vec<String>,
     /// Whether a push is wanted.
     pub pushing: bool,
     /// Whether the process ends: nothing more is asked.
@@ -328,7 +333,8 @@ impl Broadcast {
                 self.keep(effects);
             }
             self.fail_publishes("It was ended before it was public", effects);
-            self.hurry(now);
+            // Limits are by route: that of another question does not hold an end up.
+            (self.failures, self.due) = (0, now);
         }
         self.ends.extend(request.map(|request| Waiting { request, until: now + END, already: false }));
         Ok(())
@@ -366,5 +372,10 @@ impl Own {
     /// When the Studio last said something of it.
     fn confirmed(&self) -> Time {
         self.seen.at.unwrap_or(self.since)
+    }
+
+    /// Whether the Studio knew it a moment ago: it may not be in all that it answers from yet.
+    fn just_seen(&self, now: Time) -> bool {
+        self.seen.at.is_some_and(|at| now.since(at) < SETTLE)
     }
 }

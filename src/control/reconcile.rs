@@ -304,7 +304,8 @@ impl Control {
             false
         });
         // One that ends the Broadcast first is under way while media flows on.
-        if (pushing && self.stop_at.is_none()) || self.uplinks.is_empty() {
+        let first = pushing && self.stop_at.is_some();
+        if !first && (pushing || self.uplinks.is_empty()) {
             for request in self.stops.drain(..) {
                 let answer = if pushing {
                     Answer::failed(Reason::WrongState, "The push was started again before it had ended")

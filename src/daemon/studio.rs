@@ -11,18 +11,32 @@ use crate::{
     studio::{Ask, AskId, Studio, Told, Trouble},
     uplink::Cause,
 };
-use std::path::{Component, Path, PathBuf};
+use std::{
+    path::{Component, Path, PathBuf},
+    time::Duration,
+};
+use tokio::time::timeout;
 
 /// Where the box keeps what it downloads and finds what it uploads, in the state folder.
 const RECORDINGS: &str = "recordings";
+
+/// A question to the Studio has an answer by then: the client's own time with its repeats and pages is well within.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 impl Daemon {
     /// Asks the Studio about the Broadcast of `source`.
     pub(super) fn ask_studio(&self, id: AskId, source: Source, ask: Ask) {
         let (studio, events) = (self.studio.clone(), self.events.clone());
         tokio::spawn(async move {
-            let told = match (studio, &source.studio) {
-                (Some(studio), Some(place)) => studio.ask(place.account.as_deref(), &place.source_id, ask).await,
+            let told = match (studio, source.studio) {
+                (Some(studio), Some(place)) => {
+                    // A disk that hangs must not keep the next question, which may be the end, from being asked; what was begun,
+                    // such as a refresh of tokens, goes on.
+                    let asked =
+                        tokio::spawn(async move { studio.ask(place.account.as_deref(), &place.source_id, ask).await });
+                    let told = timeout(PATIENCE, asked).await.ok().and_then(Result::ok);
+                    told.unwrap_or(Told::Failed(Trouble::AnswerLost))
+                }
                 _ => Told::Failed(Trouble::NotLinked(String::new())),
             };
             let _ = events.send(Event::Studio { id, told });

@@ -175,6 +175,9 @@ async fn connection(
 ) -> io::Result<()> {
     // Also ends a connection whose client has stopped reading (tcp(7): with a window of zero the time runs as well).
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_TIMEOUT));
+    // A client that waits for long work and vanishes is noticed too.
+    let keep = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
+    let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keep);
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = acceptor else { return http(stream, router, Reached::Loopback).await };
     let mut first = [0];

@@ -63,6 +63,10 @@ async fn carry_out(name: &str, api: Api, path: Words, query: Words, request: Req
 
 /// What is said at one place only; of a query as what it looks like.
 fn merged(mut arguments: Map<String, Value>, path: Words, query: Words) -> Result<Map<String, Value>, Problem> {
+    // Addresses are kept in logs and histories: nothing else belongs there.
+    if let Some(other) = query.keys().find(|name| !["account", "confirm", "limit"].contains(&name.as_str())) {
+        return Err(Problem::wrong(other, "belongs into the body; the query takes account, confirm and limit"));
+    }
     let path = path.into_iter().map(|(name, word)| (name, Value::String(word)));
     let query = query.into_iter().map(|(name, word)| {
         let value = match name.as_str() {
@@ -90,6 +94,7 @@ mod tests {
         let Value::Object(body) = json!({"name": "A"}) else { unreachable!() };
         let all = merged(body.clone(), words(&[("id", "17")]), words(&[("confirm", "true"), ("limit", "5")]));
         assert_eq!(Value::Object(all.expect("merged")), json!({"name": "A", "id": "17", "confirm": true, "limit": 5}));
-        assert!(merged(body, words(&[("name", "B")]), Words::new()).is_err());
+        assert!(merged(body.clone(), words(&[("name", "B")]), Words::new()).is_err());
+        assert!(merged(body, Words::new(), words(&[("access-token", "x")])).is_err());
     }
 }

@@ -15,6 +15,8 @@ pub const FILE: &str = "requests.journal";
 const LONGEST: usize = 128;
 /// Requests that are carried out at a time.
 const AT_A_TIME: usize = 16;
+/// The same of uploads and downloads, beside the others.
+const FILES_AT_A_TIME: usize = 4;
 /// Bytes of an answer up to which its result is written down as well.
 const RESULT_LIMIT: usize = 2048;
 
@@ -109,7 +111,11 @@ impl Journal {
         if self.requests.iter().any(|entry| entry.is(key)) {
             return Known::Before;
         }
-        if self.requests.iter().filter(|entry| entry.reply.is_none()).count() >= AT_A_TIME {
+        // Files go over a field's network for hours: they must not be in the way of a stop.
+        let is_file = |name: &str| matches!(name, "studio-upload" | "studio-download");
+        let most = if is_file(&key.command) { FILES_AT_A_TIME } else { AT_A_TIME };
+        let alike = |entry: &&Entry| entry.reply.is_none() && is_file(&entry.command) == is_file(&key.command);
+        if self.requests.iter().filter(alike).count() >= most {
             return Known::Full;
         }
         self.add(key, reply_to, boot);
@@ -255,6 +261,9 @@ mod tests {
             assert_eq!(journal.admit(&key("stop", &number.to_string()), None, "a"), Known::New);
         }
         assert_eq!(journal.admit(&key("stop", "more"), None, "a"), Known::Full);
+        let upload = |number: usize| key("studio-upload", &number.to_string());
+        let files: Vec<_> = (0..5).map(|number| journal.admit(&upload(number), None, "a")).collect();
+        assert_eq!(files, [Known::New, Known::New, Known::New, Known::New, Known::Full]);
     }
 
     #[test]

@@ -44,7 +44,8 @@ async fn a_broadcast_is_made_public_watched_and_ended() {
     assert_eq!((made.source_id.as_deref(), api.posts().len()), (Some(source.as_str()), 0));
     assert_eq!(api.broadcasts()[0].chat_option, 1);
     // 200: it is live already, and unchanged.
-    assert_eq!(live(&studio, &source).await.id, made.id);
+    let Told::AlreadyLive(again) = studio.ask(None, &source, go_live()).await else { panic!("live already") };
+    assert_eq!(again.id, made.id);
     assert_eq!((api.broadcasts().len(), api.calls("POST", "/2/broadcasts")), (1, 2));
 
     api.set_watching(&made.id, 12);

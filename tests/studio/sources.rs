@@ -4,7 +4,7 @@ use super::{ask, done, linked, open, refused, with_source};
 use crate::stand_in::{Fault, Route, Settings, StandIn};
 use fieldcast::{
     command::Reason,
-    studio::{Ask, Told, Trouble},
+    studio::{Ask, Ingest, Told, Trouble},
 };
 use serde_json::json;
 use std::{fs, os::unix::fs::PermissionsExt as _};
@@ -133,8 +133,11 @@ async fn an_ingest_is_what_the_api_says_and_stays_known_without_it() {
 
     // A key that the Studio changed is learnt.
     api.set_key(&id, "another-key");
-    let told = studio.ingest(None, &id).await.expect("an ingest");
-    assert_eq!(told.key.reveal(), "another-key");
+    let told = told_in_time(
+        || studio.ingest(None, &id),
+        |told| told.as_ref().is_ok_and(|told| told.key.reveal() == "another-key"),
+    );
+    let told = told.await.expect("an ingest");
     api.listen(false);
     assert_eq!(open(&api, folder.path()).ingest(None, &id).await, Ok(told.clone()));
     api.listen(true);
@@ -149,7 +152,8 @@ async fn an_ingest_is_what_the_api_says_and_stays_known_without_it() {
     );
     // One that was deleted is not pushed to.
     done(&studio, "studio-source-delete", json!({"id": id, "confirm": true})).await;
-    assert_eq!(studio.ingest(None, &id).await, Err(Trouble::NotFound));
+    let gone = told_in_time(|| studio.ingest(None, &id), |told| *told == Err(Trouble::NotFound));
+    assert_eq!(gone.await, Err(Trouble::NotFound));
     api.assert_clean();
 }
 
@@ -174,4 +178,18 @@ async fn what_is_not_asked_for_is_not_answered() {
     assert!(format!("{answer:?}").contains("WrongArguments"), "{answer:?}");
     assert_eq!(api.calls("POST", "/2/sources"), 0);
     api.assert_clean();
+}
+
+/// Asks until it is as it should be: with an ingest from before, a busy machine may be too slow for the API's word.
+async fn told_in_time<F: Future<Output = Result<Ingest, Trouble>>>(
+    ask: impl Fn() -> F,
+    right: impl Fn(&F::Output) -> bool,
+) -> F::Output {
+    for _ in 0..10 {
+        let told = ask().await;
+        if right(&told) {
+            return told;
+        }
+    }
+    ask().await
 }

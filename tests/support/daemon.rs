@@ -194,7 +194,7 @@ fn run(folder: &Path, environment: &[(String, String)]) -> Child {
 /// Sends one HTTP request; the code and the body of the answer.
 fn request(port: u16, text: &str) -> Option<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(45))).expect("a timeout");
+    stream.set_read_timeout(Some(Duration::from_secs(90))).expect("a timeout");
     stream.write_all(text.as_bytes()).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;

@@ -43,8 +43,14 @@ impl Broadcast {
         if unsent && own.saved.wish == Wish::Ended {
             return self.over(Over::Ended, now.time, effects);
         }
-        if unsent && !place.pushing {
+        let served = place.pushing && place.wanted.contains(&own.saved.studio.source_id);
+        if unsent && !served {
             return self.over(Over::Dropped, now.time, effects);
+        }
+        // Nobody here can ask any more.
+        let unlinked = matches!(self.trouble, Some(Trouble::NotLinked(_)));
+        if !served && unlinked && now.time.since(own.confirmed()) >= GONE {
+            return self.over(Over::Unknown, now.time, effects);
         }
         let delivered = place.delivered.contains(&own.saved.studio.source_id);
         let active = self.activity.as_ref().is_some_and(|activity| {
@@ -118,7 +124,7 @@ impl Broadcast {
         };
         self.fail_publishes(&why, effects);
         self.before = own.saved.id.clone().or(own.saved.before.clone());
-        (self.look, self.failures) = (false, 0);
+        (self.look, self.failures, self.trouble) = (false, 0, None);
         self.last = Some((own.saved, own.seen, over));
     }
 

@@ -27,6 +27,11 @@ impl Broadcast {
                 self.note(*broadcast, now, effects);
                 self.look = false;
             }
+            (Ask::Broadcast { .. } | Ask::End { .. }, Told::Failed(Trouble::NotFound))
+                if self.own.as_ref().is_some_and(|own| own.just_seen(now.time)) =>
+            {
+                self.fail(Trouble::NotFound, POLL, now.time);
+            }
             (Ask::Broadcast { .. }, Told::Failed(Trouble::NotFound)) => self.over(Over::Deleted, now.time, effects),
             (Ask::End { .. }, Told::Ended | Told::Failed(Trouble::NotFound)) => {
                 self.over(Over::Ended, now.time, effects)
@@ -124,13 +129,16 @@ impl Broadcast {
         };
         let wish = own.saved.wish;
         let pause = match (state, wish) {
-            // An end that was just refused would be refused again.
-            (_, Wish::Ended) if self.look => POLL,
             (_, Wish::Ended) => Duration::ZERO,
             (Running, Wish::Published) => WATCH,
             _ => POLL,
         };
-        self.reached(now.time + pause);
+        if self.look {
+            // An end that was just refused would be refused again; why is still told.
+            self.due = now.time + PAUSE;
+        } else {
+            self.reached(now.time + pause);
+        }
         match (state, wish) {
             (NotStarted | PrePublished | Running | Unknown, _) => {}
             (Ended | TimedOut | Canceled, Wish::Ended) => self.over(Over::Ended, now.time, effects),

@@ -15,12 +15,12 @@ impl Over {
     pub(super) fn text(&self) -> &'static str {
         match self {
             Self::Ended => "The Broadcast has ended",
-            Self::Dropped => "The push was stopped before the Broadcast was public",
+            Self::Dropped => "The push was stopped, or goes elsewhere, before the Broadcast was public",
             Self::Elsewhere(BroadcastState::TimedOut) => "X ended the Broadcast: no video came for 5 minutes",
             Self::Elsewhere(_) => "The Broadcast was ended from elsewhere",
             Self::Deleted => "The Broadcast was deleted from elsewhere",
             Self::Refused(_) => "The Studio refused to publish",
-            Self::Unknown => "Whether the Broadcast was published is not known: the clock was not set",
+            Self::Unknown => "Whether the Broadcast is public is not known, and cannot be found out from here",
         }
     }
 }
@@ -128,7 +128,7 @@ impl Broadcast {
             let worth = !trouble.passes() || (self.failures >= 3 && !unconfirmed);
             let severity = if trouble.passes() { Severity::Notice } else { Severity::Warning };
             let notice = || Notice::new(code(trouble), severity, trouble.text(), trouble.advice());
-            notices.extend((worth && (self.own.is_some() || place.source.is_some())).then(notice));
+            notices.extend((worth && (self.own.is_some() || place.pushing && place.source.is_some())).then(notice));
         }
         if let (Some(own), Some(other)) = (published.filter(|_| place.pushing), unserved) {
             let text =

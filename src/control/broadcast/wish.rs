@@ -12,10 +12,13 @@ const LAST: Duration = Duration::from_secs(5);
 impl Control {
     /// Where media goes, for the Broadcast.
     pub(in crate::control) fn place(&self, now: Time) -> Place {
-        let source = self.wanted_sources().into_iter().find(|source| source.studio.is_some()).cloned();
+        let sources = self.wanted_sources();
+        let of_studio = sources.iter().filter_map(|source| source.studio.as_ref());
+        let wanted = of_studio.map(|studio| studio.source_id.clone()).collect();
+        let source = sources.into_iter().find(|source| source.studio.is_some()).cloned();
         let alive = self.uplinks.iter().filter(|uplink| uplink.closing.is_none() && uplink.on_air(now));
         let delivered = alive.filter_map(|uplink| Some(uplink.source.studio.as_ref()?.source_id.clone())).collect();
-        Place { source, pushing: self.pushing(), ending: self.shutdown.is_some(), delivered }
+        Place { source, wanted, pushing: self.pushing(), ending: self.shutdown.is_some(), delivered }
     }
 
     /// Whether what `uplink` delivers is seen by viewers: of a Source of the Studio, once its Broadcast runs.

@@ -2,6 +2,7 @@
 
 use super::super::{Trouble, kind};
 use bytes::Bytes;
+use rustix::{fs::FlockOperation, io::Errno};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, Metadata},
@@ -9,7 +10,13 @@ use std::{
     os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::Duration,
 };
+
+/// A file that is being read is looked at again so often, and so long apart.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// By what a file is known again: another inode, size or time of change is another file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +53,16 @@ impl Local {
                 return Err(Trouble::File(format!("{} is no file", path.display())));
             }
             let file = File::open(&path).map_err(wrong)?;
+            // Two would send the same segments, and both begin anew. One that was broken off may still read a piece.
+            let lock = || rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+            let mut tries = 0;
+            while lock() == Err(Errno::WOULDBLOCK) {
+                if tries == TRIES {
+                    return Err(Trouble::File(format!("{} is being uploaded already", path.display())));
+                }
+                tries += 1;
+                thread::sleep(PAUSE);
+            }
             let identity = Identity::of(&file.metadata().map_err(wrong)?);
             Ok(Self { path, file: Arc::new(file), identity })
         })
@@ -135,16 +152,19 @@ mod tests {
         let (local, _) = Local::open(&path).await.expect("opened");
         put(b"01234567890");
         assert_eq!(text(local.read(0, 1).await), "clip.mp4 changed while it was uploaded; nothing of it is published");
+        drop(local);
 
         let (local, _) = Local::open(&path).await.expect("opened");
         put(b"");
         assert!(text(local.read(0, 1).await).contains("changed"), "shorter");
+        drop(local);
 
         put(b"0123456789");
         let (local, _) = Local::open(&path).await.expect("opened");
         fs::write(&other, b"0123456789").expect("written");
         fs::rename(&other, &path).expect("renamed");
         assert!(text(local.read(0, 1).await).contains("changed"), "another in its place");
+        drop(local);
 
         let (local, _) = Local::open(&path).await.expect("opened");
         fs::remove_file(&path).expect("removed");
