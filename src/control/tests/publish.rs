@@ -15,6 +15,7 @@ use crate::{
 use BroadcastState::{Ended, PrePublished, Running, TimedOut};
 use ButtonRole::Go;
 
+mod ends;
 mod series;
 
 /// A Source of the Studio called "X", and another one.
