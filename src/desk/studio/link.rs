@@ -16,12 +16,13 @@ use crate::{
         session::Session,
     },
     settings::{self, BrokerUrl},
+    state::write_whole,
     studio::link::{Attempt, Brought, oauth1},
 };
 use serde_json::{Value, json};
 use std::{
     convert::Infallible,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -148,15 +149,36 @@ async fn listening(session: Option<&mut Session>) -> Infallible {
     }
 }
 
-/// Opens `page` in the browser of this desktop, if there is one.
+/// Opens `page` in the browser of this desktop, if there is one. By a file of this user only: arguments are seen by all users of
+/// a computer, and who has the page's address could finish the link with another account.
 fn browse(page: &str) {
+    let Some(folder) = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) else { return };
+    if write_whole(&folder, LEADS, leads_to(page).as_bytes()).is_err() {
+        return;
+    }
     let mut command = Command::new("xdg-open");
-    let _ = command.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let _ = command.arg(folder.join(LEADS)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+}
+
+/// The file by which the browser is opened.
+const LEADS: &str = "fieldcast-link.html";
+
+/// A document that leads to `page`.
+fn leads_to(page: &str) -> String {
+    let address = page.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+    format!("<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=\"0;url={address}\">\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_browser_is_led_to_the_page_as_it_is() {
+        let led = leads_to("https://x.com/i/oauth2/authorize?a=1&b=\"<");
+        assert!(led.contains("content=\"0;url=https://x.com/i/oauth2/authorize?a=1&amp;b=&quot;&lt;\""), "{led}");
+    }
+
     use crate::desk::config::BrokerWay;
 
     fn broker(url: &str) -> Way {
