@@ -282,3 +282,16 @@ fn text(data: &Value, field: &str) -> Result<String, Trouble> {
     let text = data[field].as_str().filter(|text| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()));
     text.map(str::to_owned).ok_or_else(|| Trouble::Garbled("a media id is missing".into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_another_kind_has_no_data() {
+        for odd in [json!([]), json!("ok"), json!(1), json!(true), Value::Null, json!({})] {
+            assert_eq!(data_of(odd), Value::Null);
+        }
+        assert_eq!(data_of(json!({"data": {"id": "1"}})), json!({"id": "1"}));
+    }
+}
