@@ -100,6 +100,7 @@ pub(super) async fn command_answer(api: &Api, command: Command) -> Result<Answer
         Command::Studio(request) if matches!(request.what, What::Upload { .. } | What::Download { .. }) => {
             FILE_DEADLINE
         }
+        Command::Update { .. } => FILE_DEADLINE,
         Command::Studio(_) | Command::Publish(_) | Command::End { .. } => STUDIO_DEADLINE,
         _ => COMMAND_DEADLINE,
     };
