@@ -124,7 +124,12 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
     let events = daemon.events.clone();
     let mut wish_queue = daemon.begin_remote(asks.clone(), shown.status.clone());
     daemon.begin_update();
-    let interface = http::Interface { status: shown.status, tokens: daemon.access.tokens(), asks };
+    let interface = http::Interface {
+        status: shown.status,
+        tokens: daemon.access.tokens(),
+        asks,
+        state: daemon.state.path().into(),
+    };
     let router = http::router(interface, https.as_ref());
     for listener in listeners {
         tokio::spawn(http::serve(listener, router.clone(), https.clone()));

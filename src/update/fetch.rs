@@ -79,6 +79,11 @@ impl Folder {
         self.0.join("upload.raucb")
     }
 
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Makes it.
     ///
     /// # Errors
