@@ -37,8 +37,12 @@ pub enum Act {
     Install(Box<Kept>),
     /// Delete what was got.
     Discard,
-    /// Keep the record and put the new system on trial, now that it is installed: [`Told::Recorded`].
+    /// Keep the record, now that it is installed: [`Told::Recorded`].
     Record(Box<Kept>),
+    /// Keep the record as it is now and put the new system on trial: [`Told::Leaving`].
+    Leave(Box<Kept>),
+    /// Wait until RAUC has ended what the daemon does not remember, and keep the old system: [`Told::Undone`].
+    Undo,
     /// Restart the box once everything is ended.
     Restart,
     /// Try whether this Source's ingest can be reached: [`Told::Reached`].
@@ -85,8 +89,12 @@ pub enum Told {
     },
     /// It is installed.
     Installed(Result<(), Trouble>),
-    /// What has to be known after the restart is on the disk.
+    /// What has to be known of the new system is on the disk.
     Recorded(Result<(), Trouble>),
+    /// Nothing keeps the box from being restarted.
+    Leaving,
+    /// RAUC does nothing any more, and the old system is the one that is started.
+    Undone,
     /// Whether an ingest could be reached.
     Reached(bool),
     /// The running system is marked as good, or why not.
@@ -116,10 +124,27 @@ enum Stage {
     Downloading,
     Checking,
     Installing,
-    /// It is installed, and a push goes on that it must not interrupt.
-    Installed,
     Recording,
+    /// It is installed, and a push may go on that it must not interrupt.
+    Installed,
     Restarting,
+    /// RAUC is at what the daemon does not remember.
+    Undoing,
+}
+
+impl Run {
+    /// One that was begun before the daemon started.
+    fn again(record: Record, stage: Stage) -> Self {
+        Self {
+            request: None,
+            forced: false,
+            downgrade: false,
+            stage,
+            percent: None,
+            to: Some(record.to),
+            reached: record.ingest.is_some(),
+        }
+    }
 }
 
 /// All that is known of updates.
@@ -189,9 +214,8 @@ impl Control {
             Told::Progress { state, percent } => {
                 if let Some(run) = &mut self.update.run {
                     run.percent = percent;
-                    match (run.stage, state) {
-                        (Stage::Downloading, FirmwareState::Checking) => run.stage = Stage::Checking,
-                        _ => {}
+                    if run.stage == Stage::Downloading && state == FirmwareState::Checking {
+                        run.stage = Stage::Checking;
                     }
                 }
             }
@@ -211,24 +235,26 @@ impl Control {
                 }
             }
             Told::Installed(Ok(())) => {
-                let pushing = self.pushing();
-                if let Some(run) = &mut self.update.run {
-                    (run.stage, run.percent) = (Stage::Installed, None);
-                    if pushing && !run.forced {
-                        let to = run.to.clone();
-                        let result = json!({ "version": to, "restarts": "when the push has ended" });
-                        let answer = Answer::Successful { result };
-                        effects.extend(run.request.take().map(|request| Effect::Answer { request, answer }));
-                    }
+                let kept = self.record(true, now.time);
+                if let Some((run, kept)) = self.update.run.as_mut().zip(kept) {
+                    (run.stage, run.percent) = (Stage::Recording, None);
+                    act(Act::Record(Box::new(kept)));
                 }
             }
             Told::Recorded(Ok(())) => {
+                let pushing = self.pushing();
                 if let Some(run) = &mut self.update.run {
-                    run.stage = Stage::Restarting;
-                    let answer = Answer::Successful { result: json!({ "version": run.to, "restarts": "now" }) };
+                    run.stage = Stage::Installed;
+                    let restarts = if pushing && !run.forced { "when the push has ended" } else { "now" };
+                    let answer = Answer::Successful { result: json!({ "version": run.to, "restarts": restarts }) };
                     effects.extend(run.request.take().map(|request| Effect::Answer { request, answer }));
                 }
-                self.restart_box(now.time, effects);
+            }
+            Told::Undone => {
+                if let Some(run) = self.update.run.take_if(|run| run.stage == Stage::Undoing) {
+                    let answer = self.break_off(run.to.unwrap_or_default(), now, effects);
+                    effects.push(Effect::Update(Act::Answer(answer)));
+                }
             }
             Told::Installed(Err(trouble)) | Told::Recorded(Err(trouble)) => self.fail_update(&trouble, now, effects),
             Told::Reached(reached) => {
@@ -245,7 +271,7 @@ impl Control {
                 self.keep_last(record.to, FirmwareResult::Confirmed, None, now, effects);
             }
             Told::Confirmed(Err(why)) => self.update.trial.iter_mut().for_each(|(_, trial)| trial.refuse(why.clone())),
-            Told::GivenUp => self.restart_box(now.time, effects),
+            Told::GivenUp | Told::Leaving => self.restart_box(now.time, effects),
         }
     }
 
@@ -256,26 +282,18 @@ impl Control {
                 Reason::Interrupted,
                 "The box was restarted before anything was installed: ask again if it is still wanted",
             ),
-            Resumed::BrokenOff(record) => {
-                let why = "The box was restarted while the update was installed: nothing has changed, ask again";
-                self.keep_last(record.to, FirmwareResult::Failed, Some(why.into()), now, effects);
-                Answer::failed(Reason::Interrupted, why)
-            }
+            Resumed::BrokenOff(record) => self.break_off(record.to, now, effects),
             Resumed::RolledBack { to, why } => {
                 let text = format!("{to} was given up, and the box is back at what it had: {why}");
                 self.keep_last(to, FirmwareResult::RolledBack, Some(why), now, effects);
                 Answer::failed(Reason::RolledBack, text)
             }
+            Resumed::Unfinished(record) => {
+                self.update.run = Some(Run::again(record, Stage::Undoing));
+                return effects.push(Effect::Update(Act::Undo));
+            }
             Resumed::Restart(record) => {
-                self.update.run = Some(Run {
-                    request: None,
-                    forced: false,
-                    downgrade: false,
-                    stage: Stage::Installed,
-                    percent: None,
-                    to: Some(record.to),
-                    reached: record.ingest.is_some(),
-                });
+                self.update.run = Some(Run::again(record, Stage::Installed));
                 return;
             }
             Resumed::OnTrial(record) => {
@@ -287,19 +305,25 @@ impl Control {
         effects.push(Effect::Update(Act::Answer(answer)));
     }
 
+    fn break_off(&mut self, to: String, now: Now, effects: &mut Vec<Effect>) -> Answer {
+        let why = "The box was restarted while the update was installed: nothing has changed, ask again";
+        self.keep_last(to, FirmwareResult::Failed, Some(why.into()), now, effects);
+        Answer::failed(Reason::Interrupted, why)
+    }
+
     /// Brings an update on that waits for something, and judges a system on trial.
     pub(super) fn reconcile_update(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.shutdown.is_some() {
             return;
         }
-        let pushing = self.pushing();
+        let idle = !self.pushing() && self.uplinks.is_empty();
         let on_air = self.uplinks.iter().any(|uplink| uplink.on_air(now.time));
         if let Some(run) = &mut self.update.run {
             run.reached |= on_air;
-            if run.stage == Stage::Installed && (!pushing || run.forced) {
-                run.stage = Stage::Recording;
+            if run.stage == Stage::Installed && (idle || run.forced) {
+                run.stage = Stage::Restarting;
                 let kept = self.record(true, now.time);
-                effects.extend(kept.map(|kept| Effect::Update(Act::Record(Box::new(kept)))));
+                effects.extend(kept.map(|kept| Effect::Update(Act::Leave(Box::new(kept)))));
             }
         }
         let source = self.update.trial.as_ref().and_then(|(_, trial)| trial.unreached()).and_then(|name| {
@@ -338,7 +362,8 @@ impl Control {
     /// What is to be known of the running update after the restart; none: there is none.
     fn record(&self, installed: bool, now: Time) -> Option<Kept> {
         let (run, own) = self.update.run.as_ref().zip(self.update.own.as_ref())?;
-        let there = self.signals.iter().filter(|(_, signal)| signal.state != SignalState::NoDevice);
+        // Others may have been plugged in for a moment.
+        let there = self.signals.get(&self.input).filter(|signal| signal.state != SignalState::NoDevice);
         let on_air = self.uplinks.iter().find(|uplink| uplink.on_air(now)).map(|uplink| uplink.source.name.clone());
         let primary = || self.known_source("", None).ok().map(|source| source.name);
         let record = Record {
@@ -347,7 +372,7 @@ impl Control {
             slot: own.slot.clone(),
             boot: own.boot.clone(),
             installed,
-            inputs: there.map(|(name, _)| name.clone()).collect(),
+            inputs: there.map(|_| self.input.clone()).into_iter().collect(),
             ingest: on_air.or_else(|| primary().filter(|_| run.reached)),
         };
         Some(Kept { record: Some(record), last: self.update.last.clone() })
@@ -395,8 +420,8 @@ impl Control {
         let state = match (run.as_ref().map(|run| run.stage), trial) {
             (Some(Stage::Downloading), _) => FirmwareState::Downloading,
             (Some(Stage::Checking), _) => FirmwareState::Checking,
-            (Some(Stage::Installing), _) => FirmwareState::Installing,
-            (Some(Stage::Installed | Stage::Recording | Stage::Restarting), _) => FirmwareState::Restarting,
+            (Some(Stage::Installing | Stage::Recording | Stage::Undoing), _) => FirmwareState::Installing,
+            (Some(Stage::Installed | Stage::Restarting), _) => FirmwareState::Restarting,
             (None, Some(_)) => FirmwareState::OnTrial,
             (None, None) => FirmwareState::Idle,
         };

@@ -14,7 +14,7 @@ use crate::{
     uplink::{delivery, probe},
 };
 use std::{fs, io, path::PathBuf, sync::Arc};
-use tokio::task::spawn_blocking;
+use tokio::{sync::Mutex, task::spawn_blocking};
 
 impl Daemon {
     /// Goes on where the last run of the daemon ended.
@@ -30,11 +30,12 @@ impl Daemon {
             }
             None => (Resumed::Nothing, None),
         };
-        if let Resumed::OnTrial(record) = &resumed {
-            // Known by its slot only: the power went before this file was written, and the image's script needs it.
-            let trial = self.state.path().join(update::TRIAL);
-            if !trial.exists() {
-                self.files.keep(update::TRIAL, Ok(format!("{}\n", record.to).into_bytes()));
+        if let (Resumed::OnTrial(_), Some(own)) = (&resumed, &own) {
+            // The image's script knows a system on trial by this file, and by the version that the image says: the bundle may have
+            // said another, or the power went before it was written.
+            let trial = format!("{}\n", own.version);
+            if fs::read_to_string(self.state.path().join(update::TRIAL)).ok().as_ref() != Some(&trial) {
+                self.files.keep(update::TRIAL, Ok(trial.into_bytes()));
             }
         }
         self.handle(Event::Update(Told::Here { own, resumed, last }));
@@ -97,6 +98,25 @@ impl Daemon {
             }
             Act::Discard => folder.clear(),
             Act::Record(kept) => self.tell_later(async move { Told::Recorded(record(state, &kept).await) }),
+            Act::Leave(kept) => self.tell_later(async move {
+                let to = kept.record.as_ref().map(|record| record.to.clone()).unwrap_or_default();
+                let trial = (update::TRIAL, Ok(format!("{to}\n").into_bytes()));
+                // The record of before does as well, and the new system puts itself on trial by it.
+                let kept = keep(state, vec![(update::FILE, versioned(&*kept)), trial]).await;
+                let _ =
+                    kept.inspect_err(|error| tracing::error!(%error, "the new system is not recorded as it should be"));
+                Told::Leaving
+            }),
+            Act::Undo => self.tell_later(async move {
+                let undone = async {
+                    let rauc = Rauc::connect().await?;
+                    rauc.rest().await?;
+                    rauc.mark("active", "booted").await
+                };
+                let _ =
+                    undone.await.inspect_err(|error| tracing::error!(%error, "the old system cannot be chosen again"));
+                Told::Undone
+            }),
             Act::Restart => self.reboot = true,
             Act::Reach(source) => self.reach(*source),
             Act::Confirm => self.tell_later(async move {
@@ -105,17 +125,23 @@ impl Daemon {
             }),
             Act::GiveUp(why) => self.tell_later(async move {
                 tracing::error!(%why, "the new system is given up");
-                let _ = keep(state, vec![(update::WHY, Ok(format!("{why}\n").into_bytes()))]).await;
+                let kept = keep(state, vec![(update::WHY, Ok(format!("{why}\n").into_bytes()))]).await;
+                let _ = kept.inspect_err(|error| tracing::error!(%error, "why it is given up cannot be kept"));
                 let marked = async { Rauc::connect().await?.mark("bad", "booted").await };
                 // The boot loader has its own count of tries.
                 let _ = marked.await.inspect_err(|error| tracing::error!(%error, "it cannot be marked as bad"));
                 Told::GivenUp
             }),
             Act::Keep(kept) => {
-                self.files.keep(update::FILE, versioned(&*kept));
-                for name in [update::TRIAL, update::WHY] {
+                // A full disk lets files be deleted, and a record that stayed would put a good system on trial again; the file
+                // of the trial last, by which a cut in between is understood.
+                for name in [update::FILE, update::WHY, update::TRIAL] {
                     let _ = fs::remove_file(self.state.path().join(name));
                 }
+                tokio::spawn(async move {
+                    let kept = keep(state, vec![(update::FILE, versioned(&*kept))]).await;
+                    let _ = kept.inspect_err(|error| tracing::warn!(%error, "what came of the update is not kept"));
+                });
             }
             Act::Answer(answer) => self.tell_remote(Tell::Updated(answer)),
         }
@@ -183,12 +209,9 @@ async fn inspect(path: PathBuf, compatible: &mut String) -> Result<crate::contro
     rauc.inspect(&path).await.map_err(|text| Trouble::of_rauc(&text))
 }
 
-/// The record first: with it alone the new system is known by its slot.
+/// With the record alone the new system is known by its slot.
 async fn record(state: Arc<StateFolder>, kept: &Kept) -> Result<(), Trouble> {
-    let to = kept.record.as_ref().map(|record| record.to.clone()).unwrap_or_default();
-    let files = vec![(update::FILE, versioned(kept)), (update::TRIAL, Ok(format!("{to}\n").into_bytes()))];
-    let kept = keep(state, files).await;
-    if let Err(error) = kept {
+    if let Err(error) = keep(state, vec![(update::FILE, versioned(kept))]).await {
         // What nobody could give up must not come up.
         let back = async { Rauc::connect().await?.mark("active", "booted").await };
         let _ = back.await.inspect_err(|error| tracing::error!(%error, "the old system cannot be chosen again"));
@@ -201,7 +224,11 @@ fn not_recorded(error: io::Error) -> Trouble {
     Trouble::NotRecorded(error.to_string())
 }
 
+/// Writes state files, in this order.
 async fn keep(state: Arc<StateFolder>, files: Vec<(&'static str, io::Result<Vec<u8>>)>) -> io::Result<()> {
+    // One at a time, first come first served: what is written last is what was decided last.
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let _turn = TURN.lock().await;
     let written = spawn_blocking(move || {
         let mut files = files.into_iter();
         files.try_for_each(|(name, bytes)| state.replace(name, &bytes?))

@@ -40,8 +40,9 @@ pub(super) async fn upload(State(api): State<Api>, request: Request) -> Response
     match take(&folder, request.into_body()).await {
         Ok(bytes) => Answer::Successful { result: json!({ "bytes": bytes }) }.into_response(),
         Err(broken) => {
-            // Nothing is left of it, and nothing of what came before: what is installed is what was sent last.
-            folder.clear();
+            // Nothing is left of it, and nothing of what came before: what is installed is what was sent last. An update that
+            // was begun meanwhile has its own file.
+            folder.forget_upload();
             broken
         }
     }
@@ -59,7 +60,7 @@ async fn take(folder: &Folder, mut body: Body) -> Result<u64, Response> {
         };
         full(Trouble::NoSpace(text))
     };
-    folder.clear();
+    folder.forget_upload();
     folder.make().map_err(disk)?;
     let part = folder.part();
     let announced = body.size_hint().exact();

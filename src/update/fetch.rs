@@ -92,6 +92,15 @@ impl Folder {
         fs::create_dir_all(&self.0)
     }
 
+    /// Deletes what was uploaded.
+    pub fn forget_upload(&self) {
+        for file in [self.part(), self.upload()] {
+            let _ = fs::remove_file(file);
+        }
+        // It stays when there is another bundle in it.
+        let _ = fs::remove_dir(&self.0);
+    }
+
     /// Deletes what is in it, and it.
     pub fn clear(&self) {
         if let Err(error) = fs::remove_dir_all(&self.0)

@@ -29,6 +29,9 @@ const STICKS: &str = "/run/media/fieldcast";
 /// Where RAUC is configured (docs/reference.rst, "System Configuration File").
 const CONFIGS: [&str; 3] = ["etc/rauc/system.conf", "run/rauc/system.conf", "usr/lib/rauc/system.conf"];
 
+/// Where the image's initramfs says which slot runs: `SLOT=A`.
+const SLOT: &str = "run/fieldcast-slot";
+
 /// What runs below `root`, which is `/` but for tests; none: it is no image, or RAUC is not set up.
 pub fn look(root: &Path) -> Option<Own> {
     let text = |file: &str| fs::read_to_string(root.join(file)).unwrap_or_default();
@@ -37,7 +40,7 @@ pub fn look(root: &Path) -> Option<Own> {
     }
     let release = fs::read_to_string(root.join("etc/os-release")).unwrap_or_else(|_| text("usr/lib/os-release"));
     let boot = text("proc/sys/kernel/random/boot_id").trim().to_owned();
-    Some(Own { version: image_version(&release)?, slot: slot(&text("proc/cmdline")), boot })
+    Some(Own { version: image_version(&release)?, slot: slot(&text("proc/cmdline"), &text(SLOT)), boot })
 }
 
 /// `IMAGE_VERSION` of os-release(5), in which values may be quoted.
@@ -47,10 +50,12 @@ fn image_version(release: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-/// The boot name of the slot that runs, as RAUC itself finds it (docs/reference.rst, `rauc.slot=`).
-fn slot(command_line: &str) -> Option<String> {
-    let slot = command_line.split_whitespace().find_map(|word| word.strip_prefix("rauc.slot="));
-    slot.filter(|slot| !slot.is_empty()).map(str::to_owned)
+/// The boot name of the slot that runs: what a boot loader says, as RAUC itself finds it (docs/reference.rst, `rauc.slot=`), or
+/// what the image's initramfs has left.
+fn slot(command_line: &str, left: &str) -> Option<String> {
+    let said = command_line.split_whitespace().find_map(|word| word.strip_prefix("rauc.slot="));
+    let slot = said.or_else(|| left.lines().find_map(|line| line.strip_prefix("SLOT=")));
+    slot.map(str::trim).filter(|slot| !slot.is_empty()).map(str::to_owned)
 }
 
 /// What the state folder says of an update, and what came of the one before; a fault where it cannot be read.
@@ -111,17 +116,17 @@ mod tests {
         let elsewhere = ("usr/lib/os-release", "IMAGE_VERSION=1.0\n");
         let without_slot = look(root(&[elsewhere, rauc]).path()).expect("an image");
         assert_eq!((without_slot.version.as_str(), without_slot.slot), ("1.0", None));
+        let left = ("run/fieldcast-slot", "SLOT=A\n");
+        assert_eq!(look(root(&[elsewhere, rauc, left]).path()).and_then(|own| own.slot).as_deref(), Some("A"));
     }
 
     #[test]
     fn the_newest_bundle_of_all_sticks_is_taken() {
         let sticks = root(&[("a/old.raucb", "1"), ("b/New.RAUCB", "2"), ("b/._new.raucb", "3"), ("b/notes.txt", "4")]);
-        let age = |name: &str, hours: u64| {
+        for (name, hour) in [("a/old.raucb", 2), ("b/New.RAUCB", 9)] {
             let file = fs::File::options().write(true).open(sticks.path().join(name)).expect("a file");
-            file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).expect("set");
-        };
-        age("a/old.raucb", 9);
-        age("b/New.RAUCB", 2);
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(hour * 3600)).expect("set");
+        }
         assert_eq!(newest(sticks.path()), Some(sticks.path().join("b/New.RAUCB")));
         assert_eq!((newest(&sticks.path().join("b/notes.txt")), newest(Path::new("/nowhere"))), (None, None));
     }

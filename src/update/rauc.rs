@@ -1,10 +1,13 @@
 //! RAUC by D-Bus: what it is asked and what it says. The names are those of src/de.pengutronix.rauc.Installer.xml of RAUC 1.8 and
 //! are the same in 1.15; what only one of the two has is said beside it.
 
-use crate::control::update::Bundle;
+use crate::{control::update::Bundle, sys};
 use serde::Serialize;
-use std::{collections::HashMap, path::Path, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use std::{collections::HashMap, path::Path, process::Stdio, time::Duration};
+use tokio::{
+    process::Command,
+    time::{sleep, timeout},
+};
 use tokio_stream::StreamExt as _;
 use zbus::{Connection, DynamicType, MatchRule, Message, MessageStream, OwnedVariant, Variant};
 
@@ -58,21 +61,8 @@ impl Rauc {
                 let (compatible, version) = answer.body().deserialize().map_err(|error| error.to_string())?;
                 Ok(Bundle { compatible, version })
             }
-            Err(text) if text == UNEXPLAINED => Err(self.why(file).await?),
+            Err(text) if text == UNEXPLAINED => Err(why(file).await),
             Err(text) => Err(text),
-        }
-    }
-
-    /// Why RAUC 1.8 refuses `file`: it says so when it is to install it, before it touches a slot (src/install.c,
-    /// `do_install_bundle`: `check_bundle` comes first).
-    async fn why(&self, file: &str) -> Result<String, String> {
-        match self.install(Path::new(file), |_| ()).await {
-            Err(text) => Ok(text),
-            Ok(()) => {
-                // It was refused for another reason than itself, and nobody has looked at its version: the old system stays.
-                self.mark("active", "booted").await?;
-                Ok("the bundle could not be looked at, as RAUC was busy: try again".into())
-            }
         }
     }
 
@@ -91,7 +81,7 @@ impl Rauc {
         let mut completed = MessageStream::for_match_rule(rule, &self.0, None).await.map_err(|error| words(&error))?;
         let none: HashMap<&str, Variant<'_>> = HashMap::new();
         self.call("InstallBundle", &(file, none)).await?;
-        let (mut told, mut moved, mut idle) = (None, Instant::now(), None);
+        let (mut told, mut moved, mut idle) = (None, sys::now(), None);
         loop {
             tokio::select! {
                 signal = completed.next() => {
@@ -105,7 +95,7 @@ impl Rauc {
             }
             let progress = self.property("Progress").await.ok().and_then(percent);
             if progress.is_some() && progress != told {
-                (told, moved) = (progress, Instant::now());
+                (told, moved) = (progress, sys::now());
                 progress.into_iter().for_each(&mut tell);
             }
             // A RAUC that has crashed is started anew by the bus, and knows nothing of an installation.
@@ -113,13 +103,13 @@ impl Rauc {
             match works.as_deref() {
                 Some("installing") => idle = None,
                 _ => {
-                    let since = *idle.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= LAST_WORD {
+                    let since = *idle.get_or_insert_with(sys::now);
+                    if sys::now().since(since) >= LAST_WORD {
                         return Err("RAUC ended while it installed".into());
                     }
                 }
             }
-            if moved.elapsed() >= STUCK {
+            if sys::now().since(moved) >= STUCK {
                 return Err("RAUC does not get on".into());
             }
         }
@@ -131,6 +121,22 @@ impl Rauc {
     /// In RAUC's words.
     pub async fn mark(&self, state: &str, slot: &str) -> Result<(), String> {
         self.call("Mark", &(state, slot)).await.map(drop)
+    }
+
+    /// Waits until RAUC does nothing any more.
+    ///
+    /// # Errors
+    /// In words: it does not answer, or does not get on.
+    pub async fn rest(&self) -> Result<(), String> {
+        let begun = sys::now();
+        loop {
+            let works = String::try_from(self.property("Operation").await?).map_err(|error| error.to_string())?;
+            match works.as_str() {
+                "idle" => return Ok(()),
+                _ if sys::now().since(begun) >= STUCK => return Err("RAUC does not get on".into()),
+                _ => sleep(LOOK).await,
+            }
+        }
     }
 
     async fn last_error(&self) -> String {
@@ -147,6 +153,19 @@ impl Rauc {
 
     async fn call<B: Serialize + DynamicType>(&self, method: &str, body: &B) -> Result<Message, String> {
         within(self.0.call_method(Some(NAME), PATH, Some(INSTALLER), method, body)).await
+    }
+}
+
+/// Why RAUC 1.8 refuses `file`: its command line says so as the last thing that it says.
+async fn why(file: &str) -> String {
+    let mut rauc = Command::new("rauc");
+    rauc.args(["info", file]).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    match timeout(PATIENCE, rauc.output()).await {
+        Ok(Ok(output)) if !output.status.success() => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or(UNEXPLAINED).trim().to_owned()
+        }
+        _ => UNEXPLAINED.into(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Listing;
 use crate::{
-    command::{Command, Cut, studio::Publish},
+    command::{Command, Cut, UpdateFrom, studio::Publish},
     settings::Changes,
 };
 use serde_json::{Map, Value, json};
@@ -54,6 +54,8 @@ pub(in crate::control) enum Choice {
     },
     /// Switch the buttons off or on.
     Lock(bool),
+    /// Install the system that is on a USB stick.
+    Update,
     /// Start the box's program anew.
     Restart,
     /// Forget what was changed on this box.
@@ -96,6 +98,7 @@ impl Choice {
             Self::Revoke { name, .. } => name.clone(),
             Self::Lock(true) => "Lock the buttons".into(),
             Self::Lock(false) => "Unlock the buttons".into(),
+            Self::Update => "Update from USB".into(),
             Self::Restart => "Restart".into(),
             Self::Reset => "Delete all changes".into(),
             Self::Open(Listing::Regions(source)) => format!("Region of {source}"),
@@ -111,7 +114,12 @@ impl Choice {
     /// Whether it can end or move a push, or delete something: it takes the full hold, whatever the button.
     pub(super) fn ends(&self, pushing: bool) -> bool {
         match self {
-            Self::Stop(_) | Self::End | Self::Open(Listing::Stop) | Self::Reset | Self::Revoke { .. } => true,
+            Self::Stop(_)
+            | Self::End
+            | Self::Open(Listing::Stop)
+            | Self::Reset
+            | Self::Revoke { .. }
+            | Self::Update => true,
             Self::Source(_) | Self::Region { .. } | Self::Restart => pushing,
             _ => false,
         }
@@ -140,6 +148,7 @@ impl Choice {
             Self::Pair => Command::Pair,
             Self::Revoke { id, .. } => Command::Revoke { id: id.clone() },
             Self::Lock(locked) => Command::LockPanel { locked: *locked },
+            Self::Update => Command::Update { from: UpdateFrom::Usb, confirm: false, downgrade: false },
             Self::Restart => Command::Restart { confirm: true },
             Self::Reset => Command::FactoryReset { confirm: true },
             Self::Open(_) | Self::Read | Self::Leave => return None,
@@ -163,7 +172,7 @@ impl Choice {
             Self::Revoke { name, .. } => format!("{name} is not paired any more"),
             Self::Lock(true) => "The buttons are locked".into(),
             Self::Lock(false) => "The buttons work again".into(),
-            Self::Restart | Self::Reset => "Restarting".into(),
+            Self::Update | Self::Restart | Self::Reset => "Restarting".into(),
             Self::End => "The broadcast has ended".into(),
             Self::Start
             | Self::Push

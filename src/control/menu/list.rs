@@ -128,6 +128,7 @@ impl Control {
             Listing::System => {
                 choices.extend([Choice::Identify, Choice::Pair]);
                 choices.extend((!self.menu.paired.is_empty()).then_some(Choice::Open(Listing::Paired)));
+                choices.extend(self.offers_update().then_some(Choice::Update));
                 choices.extend([Choice::Lock(true), Choice::Restart, Choice::Open(Listing::Reset)]);
             }
             Listing::Paired => {

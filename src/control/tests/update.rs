@@ -95,7 +95,10 @@ fn an_update_off_air_ends_in_a_restart_of_the_box() {
     assert!(kept.record.as_ref().is_some_and(|record| record.installed));
     assert_eq!(answers(&effects), [], "it is answered when nothing can go wrong any more");
     let effects = control.handle(told(Told::Recorded(Ok(()))), at(70));
-    assert_eq!((acts(&effects), answers(&effects)), (vec![&Act::Restart], vec![(1, Ok(()))]));
+    assert!(matches!(acts(&effects)[..], [Act::Leave(_)]), "{effects:?}");
+    assert_eq!(answers(&effects), [(1, Ok(()))]);
+    let effects = control.handle(told(Told::Leaving), at(80));
+    assert_eq!(acts(&effects), [&Act::Restart]);
     assert!(!control.pushing() && control.restarting());
 }
 
@@ -136,6 +139,8 @@ fn a_push_that_was_begun_meanwhile_is_not_interrupted() {
     let started = control.handle(command(2, Command::Start { sources: None }), at(30));
     let id = opened(&started)[0].0;
     let effects = control.handle(told(Told::Installed(Ok(()))), at(40));
+    assert!(matches!(acts(&effects)[..], [Act::Record(_)]), "a daemon that ends meanwhile knows of it");
+    let effects = control.handle(told(Told::Recorded(Ok(()))), at(50));
     assert_eq!((answers(&effects), acts(&effects)), (vec![(1, Ok(()))], vec![]), "who asked is told that it waits");
     control.handle(acknowledged(id, 1000), at(500));
     let status = control.status(at(500), None, Default::default());
@@ -143,7 +148,7 @@ fn a_push_that_was_begun_meanwhile_is_not_interrupted() {
     control.handle(command(3, Command::Stop { confirm: true, end: None }), at(600));
     let effects = control.handle(uplink(id, uplink::Report::Closed), at(700));
     let all = [effects, control.handle(Event::Tick, at(800))].concat();
-    assert!(!acts(&all).is_empty() || control.status(at(800), None, Default::default()).firmware.is_some());
+    assert!(matches!(acts(&all)[..], [Act::Leave(_)]), "{all:?}");
     assert_eq!(state(&control, 800).0, FirmwareState::Restarting);
 }
 
@@ -153,8 +158,9 @@ fn an_update_that_was_forced_interrupts_the_push() {
     control.handle(here(Resumed::Nothing), at(600));
     control.handle(asked(2, true), at(700));
     control.handle(fetched("0.2.0"), at(800));
-    let effects = control.handle(told(Told::Installed(Ok(()))), at(900));
-    let [Act::Record(kept)] = acts(&effects)[..] else { panic!("{effects:?}") };
+    control.handle(told(Told::Installed(Ok(()))), at(900));
+    let effects = control.handle(told(Told::Recorded(Ok(()))), at(910));
+    let [Act::Leave(kept)] = acts(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!(kept.record.as_ref().and_then(|record| record.ingest.as_deref()), Some("Main"), "it was on air");
 }
 
@@ -251,6 +257,34 @@ fn the_old_system_says_why_it_is_back() {
 }
 
 #[test]
+fn a_stick_with_a_bundle_is_offered_on_the_panel() {
+    let mut desk = super::menu::Desk::new(&[ButtonRole::Go, ButtonRole::Down, ButtonRole::Enter], settings());
+    let open = |desk: &mut super::menu::Desk| -> Vec<String> {
+        while desk.view().page != crate::control::menu::Page::System {
+            desk.tap(ButtonRole::Down);
+        }
+        desk.tap(ButtonRole::Enter);
+        desk.view().list.expect("a list").entries.into_iter().map(|entry| entry.text).collect()
+    };
+    assert!(!open(&mut desk).contains(&"Update from USB".to_owned()));
+    desk.tell(here(Resumed::Nothing));
+    desk.tell(told(Told::Stick(true)));
+    desk.pass(10);
+    desk.find(ButtonRole::Down, "Update from USB");
+    desk.effects.clear();
+    desk.tap(ButtonRole::Enter);
+    assert!(acts(&desk.effects).is_empty(), "it is held");
+    desk.hold(ButtonRole::Enter, 4000);
+    assert!(matches!(acts(&desk.effects)[..], [Act::Fetch { from: UpdateFrom::Usb, .. }, ..]), "{:?}", desk.effects);
+    // A push of its own is what goes on: nothing is offered.
+    let mut pushing = super::menu::Desk::new(&[ButtonRole::Go, ButtonRole::Down, ButtonRole::Enter], settings());
+    pushing.tell(here(Resumed::Nothing));
+    pushing.tell(told(Told::Stick(true)));
+    pushing.tell(command(1, Command::Start { sources: None }));
+    assert!(!open(&mut pushing).contains(&"Update from USB".to_owned()));
+}
+
+#[test]
 fn what_was_broken_off_changes_nothing() {
     let mut control = core();
     let effects = control.handle(here(Resumed::BrokenOff(Record { installed: false, ..record() })), at(0));
@@ -261,13 +295,22 @@ fn what_was_broken_off_changes_nothing() {
     assert_eq!(state(&control, 0), (FirmwareState::Idle, Some(FirmwareResult::Failed)));
     let mut control = core();
     let effects = control.handle(here(Resumed::Restart(record())), at(0));
-    assert!(matches!(acts(&effects)[..], [Act::Record(_)]), "the daemon crashed before it could restart the box");
+    assert!(matches!(acts(&effects)[..], [Act::Leave(_)]), "the daemon crashed before it could restart the box");
+    // RAUC is a service of its own and may go on: whatever comes of it, the old system stays.
+    let mut control = core();
+    let effects = control.handle(here(Resumed::Unfinished(Record { installed: false, ..record() })), at(0));
+    assert_eq!((acts(&effects), state(&control, 0).0), (vec![&Act::Undo], FirmwareState::Installing));
+    let effects = control.handle(told(Told::Undone), at(10));
+    assert!(matches!(
+        acts(&effects)[..],
+        [Act::Keep(_), Act::Answer(Answer::Failed { reason: Reason::Interrupted, .. })]
+    ));
 }
 
 proptest! {
     /// Whatever happens in whatever order: one answer to each command, one word to who asked before the restart, one verdict.
     #[test]
-    fn every_update_gets_one_answer(trial in any::<bool>(), steps in prop::collection::vec((0_u8..14, 1_u64..20_000), 0..80)) {
+    fn every_update_gets_one_answer(trial in any::<bool>(), steps in prop::collection::vec((0_u8..16, 1_u64..20_000), 0..80)) {
         let mut control = core();
         let mut now = 0;
         let (mut asked_for, mut answered, mut told_before, mut given_up, mut confirmed) = (0, BTreeMap::new(), 0, 0, 0);
@@ -299,6 +342,8 @@ proptest! {
                 5 => told(Told::Installed(Ok(()))),
                 6 => told(Told::Installed(Err(Trouble::Damaged))),
                 7 => told(Told::Recorded(Ok(()))),
+                14 => told(Told::Leaving),
+                15 => told(Told::Undone),
                 8 => told(Told::Ready),
                 9 => told(Told::Reached(true)),
                 10 => locked("hdmi"),

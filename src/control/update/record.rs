@@ -18,7 +18,7 @@ pub struct Record {
     pub boot: String,
     /// Whether the new system is whole, and the next to be started.
     pub installed: bool,
-    /// Inputs whose device was there.
+    /// Inputs whose device was there: the one in use.
     #[serde(default)]
     pub inputs: BTreeSet<String>,
     /// The Source whose ingest was reachable; none: none was.
@@ -56,6 +56,8 @@ pub enum Resumed {
     Nothing,
     /// It was broken off while it was installed: the old system runs as if nothing had been.
     BrokenOff(Record),
+    /// The daemon ended while it was installed, and RAUC may go on with it.
+    Unfinished(Record),
     /// It is installed, and the box was not restarted yet.
     Restart(Record),
     /// This is the new system, and nobody has said that it is good.
@@ -70,7 +72,7 @@ pub enum Resumed {
 }
 
 /// What nobody has said more of.
-const SILENT: &str = "The new system did not start";
+const SILENT: &str = "The new system did not start, or could not say what was wrong";
 
 impl Resumed {
     /// From `update.json`, the file `trial` (the version on trial) and the file `trial-why` (why it was given up), by which system
@@ -88,6 +90,7 @@ impl Resumed {
                     (_, true) => Self::OnTrial(record),
                     (true, false) if own.boot == record.boot => Self::Restart(record),
                     (true, false) => Self::RolledBack { to: record.to, why: why() },
+                    (false, false) if own.boot == record.boot => Self::Unfinished(record),
                     (false, false) => Self::BrokenOff(record),
                 }
             }
@@ -140,7 +143,7 @@ mod tests {
         // Before the restart, and cut off before its last word.
         let same = own("0.1.0", "A", "one");
         assert_eq!(find(Some(record(true)), Some("0.2.0"), &same), Resumed::Restart(record(true)));
-        assert_eq!(find(Some(record(false)), None, &same), Resumed::BrokenOff(record(false)));
+        assert_eq!(find(Some(record(false)), None, &same), Resumed::Unfinished(record(false)));
         assert_eq!(find(Some(record(false)), None, &old), Resumed::BrokenOff(record(false)));
         assert_eq!(find(Some(record(false)), None, &new), Resumed::OnTrial(record(false)));
         assert_eq!(find(None, None, &old), Resumed::Nothing);

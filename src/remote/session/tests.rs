@@ -1,4 +1,5 @@
 use super::*;
+use crate::command::Reason;
 use crate::remote::document::Capabilities;
 use crate::status::{Fault, Severity, tests::on_air};
 use jiff::Timestamp;
@@ -149,6 +150,36 @@ fn what_restarts_the_box_is_answered_after_it_is_back() {
     let mut back = Session::new(place(), journal, Spool::default());
     back.connected(now(0));
     assert_eq!(words(&back.take(now(0)))[1], "cmd/restart/a successful");
+}
+
+#[test]
+fn an_update_is_answered_when_its_outcome_is_known_once() {
+    let mut session = session();
+    let update = r#"{"status":"init","args":{"url":"usb"}}"#;
+    session.message(message("cmd/update/a", update), now(3000));
+    session.kept(1, now(3001));
+    session.answered(Asked::Request(key("update", "a")), Answer::done(), now(3002));
+    let todo = session.take(now(3002));
+    assert!(!words(&todo).contains(&"cmd/update/a successful".into()), "{:?}", words(&todo));
+    let Some(Do::Keep { bytes, .. }) = todo.iter().find(|done| matches!(done, Do::Keep { mark: Some(1), .. })) else {
+        panic!("not written down");
+    };
+    let journal: Journal = serde_json::from_slice(bytes).expect("a journal");
+    // In the new system, which is on trial; another one is asked for meanwhile.
+    let mut back = Session::new(Place { boot: "b".into(), ..place() }, journal, Spool::default());
+    back.connected(now(0));
+    assert_eq!(words(&back.take(now(0)))[1], "cmd/update/a executing");
+    back.subscribed(now(0).time);
+    back.message(message("cmd/update/b", update), now(3000));
+    back.kept(1, now(3001));
+    back.take(now(3001));
+    let given_up = Answer::failed(Reason::RolledBack, "It was given up");
+    back.updated(&given_up, now(9000));
+    let todo = words(&back.take(now(9000)));
+    assert!(todo.contains(&"cmd/update/a rolled-back".into()), "{todo:?}");
+    assert!(!todo.iter().any(|done| done.starts_with("cmd/update/b")), "{todo:?}");
+    back.updated(&given_up, now(9001));
+    assert!(!words(&back.take(now(9001))).iter().any(|done| done.starts_with("cmd/update")), "one answer");
 }
 
 #[test]
