@@ -67,6 +67,7 @@ fn ready() -> Status {
         },
         uplinks: Vec::new(),
         network: Some(NetworkStatus { interface: "eth0".into(), address: "192.0.2.17".parse().ok() }),
+        firmware: None,
         broadcast: None,
         panel: None,
         faults: Vec::new(),
@@ -81,6 +82,19 @@ fn ready() -> Status {
             ..Stats::default()
         },
     }
+}
+
+/// A box whose system is updated as a whole.
+fn updating(state: FirmwareState, progress: Option<u8>) -> Status {
+    let firmware = FirmwareStatus {
+        version: "0.1.0".into(),
+        slot: Some("A".into()),
+        state,
+        progress,
+        to: (state != FirmwareState::OnTrial).then(|| "0.2.0-rc1".into()),
+        last: None,
+    };
+    Status { firmware: Some(firmware), ..ready() }
 }
 
 fn on_air() -> Status {
@@ -395,6 +409,9 @@ fn scenes() -> Vec<(&'static str, Scene)> {
         ("failed-short", Scene::Failed("No board matches this hardware: name one with --board".into())),
         ("stopped", Scene::Stopped),
         ("live-ready", running(ready(), live())),
+        ("live-updating", running(updating(FirmwareState::Installing, Some(42)), live())),
+        ("live-restarting", running(updating(FirmwareState::Restarting, None), live())),
+        ("system-on-trial", running(updating(FirmwareState::OnTrial, None), view(Page::System))),
         ("live-not-ready", running(not_ready, live())),
         ("live-no-cable", running(unplugged(SignalState::NoCable, cable.clone()), live())),
         ("live-no-signal", running(unplugged(SignalState::NoSignal, no_signal()), live())),

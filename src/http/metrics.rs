@@ -10,6 +10,11 @@ pub fn text(status: &Status) -> String {
     let stats = &status.stats;
     let info = [("id", &*status.id), ("name", &*status.name), ("board", &*status.board), ("version", &*status.version)];
     page.family("info", "gauge", "What this box is", [(info.to_vec(), 1.0)]);
+    let system = status.firmware.iter().map(|firmware| {
+        let slot = firmware.slot.as_deref().unwrap_or_default();
+        (vec![("version", &*firmware.version), ("slot", slot)], 1.0)
+    });
+    page.family("firmware_info", "gauge", "What system it runs, where that is updated as a whole", system);
     let phases =
         [Phase::OffAir, Phase::Starting, Phase::Previewing, Phase::OnAir, Phase::Reconnecting, Phase::Stopping];
     page.states("phase", "Where the push is", &phases, &BTreeMap::from([("", status.phase)]));

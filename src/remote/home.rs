@@ -59,6 +59,7 @@ pub fn device(prefix: &Prefix, info: &Info) -> Value {
     let mut entities = json!({
         "phase": sensor("phase", "Phase", &Leaf::Status, "{{ value_json.phase }}"),
         "signal": sensor("signal", "Signal", &Leaf::Status, "{{ value_json.input.signal }}"),
+        "system": sensor("system", "System", &Leaf::Status, "{{ value_json.firmware.version if value_json.firmware else None }}"),
         "temperature": figure("temperature", "Temperature", "{{ value_json['temperature-c'] }}", "temperature", "°C"),
         "queue": figure("queue", "Queue", &first("queue-ms"), "duration", "ms"),
         "rate": figure("rate", "Rate", &first("bitrate"), "data_rate", "bit/s"),

@@ -20,7 +20,7 @@ use crate::{
         Now,
         menu::{Page, View},
     },
-    status::Status,
+    status::{Phase, Status},
     units::Time,
 };
 use embedded_graphics::{
@@ -127,6 +127,13 @@ fn running<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, running: Run
     if let Some(pin) = &view.pin {
         return overlay::pin(pen, pin, now);
     }
+    if let Some((text, percent)) = words::update(status).filter(|_| shows_update(status, view)) {
+        overlay::update(pen, &text, percent);
+        if let Some(notice) = &view.notice {
+            overlay::notice(pen, notice);
+        }
+        return;
+    }
     let head = words::headline(status, now);
     if let Some(list) = &view.list {
         let title = if pen.compact() { list.title.as_str() } else { pages::title(view.page) };
@@ -154,6 +161,11 @@ fn running<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, running: Run
     } else if let Some(notice) = &view.notice {
         overlay::notice(pen, notice);
     }
+}
+
+/// Whether an update has the first page for itself: nothing is pushed, and nothing is being chosen.
+fn shows_update(status: &Status, view: &View) -> bool {
+    view.page == Page::Live && view.list.is_none() && view.hold.is_none() && status.phase == Phase::OffAir
 }
 
 /// When the picture of `scene` changes by itself after `now`, at the earliest; none: it stays until the scene changes.

@@ -148,6 +148,21 @@ pub fn pin<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, pin: &Pin, n
     pen.text(face, &left, area(2, height - line, width - 4, line), Side::Middle, faint);
 }
 
+/// A new system is being installed.
+pub fn update<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, text: &str, percent: Option<u8>) {
+    let (width, height, compact) = (pen.width, pen.height, pen.compact());
+    let (face, small, bar) = if compact { (B10, R08, 10) } else { (B14, R12, 28) };
+    let (plain, faint, busy) = (pen.palette.of(Tone::Plain), pen.palette.of(Tone::Faint), pen.palette.of(Tone::Busy));
+    let (margin, third) = (if compact { 6 } else { 24 }, height / 3);
+    pen.text(face, text, area(2, 0, width - 4, third), Side::Middle, plain);
+    let place = area(margin, third + (third - bar) / 2, width - 2 * margin, bar);
+    pen.frame(place, plain);
+    let filled = (width - 2 * margin - 4) * i32::from(percent.unwrap_or(0).min(100)) / 100;
+    pen.fill(area(margin + 2, place.top_left.y + 2, filled, bar - 4), busy);
+    let left = percent.map_or_else(|| "The box restarts by itself".into(), |percent| format!("{percent} %"));
+    pen.text(small, &left, area(2, 2 * third, width - 4, third), Side::Middle, faint);
+}
+
 /// Flashes with the box's name, for who looks for it.
 pub fn identify<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, status: &Status, now: Now) {
     let (width, height) = (pen.width, pen.height);

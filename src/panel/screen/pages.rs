@@ -10,7 +10,7 @@ use crate::{
         Now,
         menu::{Page, SourceLine, View},
     },
-    status::{AcknowledgedBy, Fault, Phase, PublicState, SignalState, Status, UplinkState},
+    status::{AcknowledgedBy, Fault, FirmwareState, Phase, PublicState, SignalState, Status, UplinkState},
 };
 
 /// The title of `page`.
@@ -265,6 +265,16 @@ fn system(sheet: &mut Sheet, status: &Status, view: &View, now: Now) {
         None => sheet.rows.push(Row::Pair("Clock", "not set".into(), Tone::Warn)),
     }
     sheet.pair("Version", &status.version);
+    if let Some(firmware) = &status.firmware {
+        let slot = firmware.slot.as_ref().map(|slot| format!(", slot {slot}")).unwrap_or_default();
+        sheet.pair("System", format!("{}{slot}", firmware.version));
+        if firmware.state == FirmwareState::OnTrial {
+            sheet.text("The system is new, and on trial for some minutes", Tone::Busy);
+        }
+        if let Some((text, percent)) = words::update(status) {
+            sheet.rows.push(Row::Pair("Update", percent.map_or(text, |percent| format!("{percent} %")), Tone::Busy));
+        }
+    }
     sheet.pair("Name", &status.name);
     sheet.pair("Id", &status.id);
     sheet.pair("Board", &status.board);

@@ -192,6 +192,16 @@ fn running(rows: &mut Rows, running: Running<'_>) {
         rows.middle(3, &left);
         return;
     }
+    if let Some((text, percent)) =
+        words::update(status).filter(|_| super::shows_update(status, view) && view.notice.is_none())
+    {
+        rows.middle(0, &text);
+        let inside = COLUMNS - 2;
+        let filled = inside * usize::from(percent.unwrap_or(0).min(100)) / 100;
+        rows.put(1, 0, &format!("[{:<inside$}]", "#".repeat(filled)));
+        rows.middle(3, &percent.map_or_else(|| "restarts by itself".into(), |percent| format!("{percent} %")));
+        return;
+    }
     let head = words::headline(status, now);
     let state = head.tag.unwrap_or(head.word);
     if let Some(choices) = &view.list {

@@ -3,7 +3,7 @@
 use super::pen::Tone;
 use crate::{
     control::{Now, menu::View},
-    status::{Fault, Phase, PublicState, Severity, Showing, SignalState, Status},
+    status::{Fault, FirmwareState, Phase, PublicState, Severity, Showing, SignalState, Status},
 };
 use jiff::SignedDuration;
 
@@ -55,6 +55,20 @@ pub fn headline(status: &Status, now: Now) -> Headline {
             signal => plain(signal_word(signal), Tone::Warn),
         },
     }
+}
+
+/// What is being done about the system, and percents of it; none: nothing.
+pub fn update(status: &Status) -> Option<(String, Option<u8>)> {
+    let firmware = status.firmware.as_ref()?;
+    let to = firmware.to.as_deref().map(|to| format!(" {to}")).unwrap_or_default();
+    let text = match firmware.state {
+        FirmwareState::Idle | FirmwareState::OnTrial => return None,
+        FirmwareState::Downloading => "Getting the update".into(),
+        FirmwareState::Checking => "Checking the update".into(),
+        FirmwareState::Installing => format!("Installing{to}"),
+        FirmwareState::Restarting => format!("{} is installed", to.trim()),
+    };
+    Some((text, firmware.progress))
 }
 
 fn errors(status: &Status) -> bool {
