@@ -62,8 +62,17 @@ fn maps_that_decisions_walk_are_ordered() {
 
 #[test]
 fn only_the_command_line_knows_the_daemon() {
-    let edges =
-        ["src/capture", "src/media", "src/uplink", "src/panel", "src/http", "src/remote", "src/control", "src/program"];
+    let edges = [
+        "src/capture",
+        "src/media",
+        "src/uplink",
+        "src/panel",
+        "src/http",
+        "src/remote",
+        "src/update",
+        "src/control",
+        "src/program",
+    ];
     complain("an edge knows the daemon", &mentions(&edges, &["crate::daemon", "daemon::"]));
 }
 
@@ -84,6 +93,7 @@ fn what_the_desk_decides_touches_nothing() {
         "pick",
         "order",
         "round",
+        "update",
         "fleet",
         "seen",
         "words",

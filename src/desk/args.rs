@@ -1,6 +1,9 @@
 //! What can be typed.
 
-use super::studio::args::{Publish, Schedule, Studio};
+use super::{
+    studio::args::{Publish, Schedule, Studio},
+    update::Update,
+};
 use crate::units::Span;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -17,6 +20,7 @@ Examples:
   fieldcast stop --tag stage-left           off air, all with this tag; asks before
   fieldcast set --all output.bitrate-max=\"3 Mbit/s\"
   fieldcast publish Pult --title Gala       what it pushes becomes public on X
+  fieldcast update URL --all --at-most 3    a new system, three boxes at a time
   fieldcast pair https://192.0.2.17:8443    once, for one box without a broker
   fieldcast status --box https://192.0.2.17:8443
 
@@ -234,6 +238,12 @@ pub enum Verb {
     Restart(Boxes),
     /// Reboot boxes
     Reboot(Boxes),
+    /// Install another version of the whole system on boxes, and restart them with it
+    ///
+    /// Each box installs beside what runs, restarts, and goes back by itself if what worked before
+    /// does not work any more; its answer comes when that is known.
+    #[command(verbatim_doc_comment)]
+    Update(Update),
     /// Print completions for a shell
     ///
     /// For example: fieldcast completions bash > /etc/bash_completion.d/fieldcast

@@ -5,11 +5,13 @@ use super::{
     order::Order,
     round::Reply,
     seen::clean,
+    update,
 };
 use crate::{http::tokens::Token, sys, units::Time};
 use axum::http::{Method, Request, StatusCode, header};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use hyper::body::{Body, Frame};
 use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
@@ -18,13 +20,16 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    fs::File,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::TcpStream,
+    sync::mpsc,
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_stream::wrappers::ReceiverStream;
 
 /// Most bytes of an answer: a picture, or a bundle of diagnostics.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -105,6 +110,99 @@ impl Direct {
             }
             reply => reply,
         }
+    }
+
+    /// Sends the file of `order`, has the update carried out, and waits until the new system is confirmed or given up; `tell`
+    /// hears how far it is.
+    pub async fn update(&self, order: &Order, confirmed: bool, tell: &(dyn Fn(String) + Send + Sync)) -> Reply {
+        let failed = |reason: &str, text| Reply::Failed { reason: reason.into(), text, field: None };
+        if let Some(file) = &order.file {
+            match self.upload(file, order.patience, tell).await {
+                Ok(Reply::Successful(_)) => {}
+                Ok(reply) => return reply,
+                Err(text) => return failed("not-reached", text),
+            }
+        }
+        let begun = sys::now();
+        let arguments = order.arguments(confirmed);
+        let asked = self.ask(Method::POST, "/api/v1/commands/update", Some(&arguments), order.patience);
+        tokio::pin!(asked);
+        let answer = loop {
+            tokio::select! {
+                answer = &mut asked => break answer,
+                () = sleep(LOOK) => {
+                    let status = self.status().await.unwrap_or_default();
+                    update::progress(&status["firmware"]).into_iter().for_each(tell);
+                }
+            }
+        };
+        let result = match answer.map(|answer| reply(&answer)) {
+            Ok(Reply::Successful(result)) if result["restarts"] == "now" => result,
+            Ok(reply) => return reply,
+            Err(text) => return failed("not-reached", text),
+        };
+        let version = result["version"].as_str().unwrap_or_default();
+        tell("restarting".into());
+        while sys::now().since(begun) < order.patience {
+            sleep(LOOK).await;
+            let Ok(status) = self.status().await else { continue };
+            let up = status["stats"]["uptime-ms"].as_u64().map(Duration::from_millis);
+            if up.is_none_or(|up| up >= sys::now().since(begun)) {
+                continue;
+            }
+            match update::outcome(&status["firmware"], version) {
+                Some(Ok(())) => return Reply::Successful(json!({ "version": version })),
+                Some(Err(why)) => return failed("rolled-back", format!("{version} was given up: {why}")),
+                None => update::progress(&status["firmware"]).into_iter().for_each(tell),
+            }
+        }
+        failed("timed-out", "it has restarted, and does not say what came of it".into())
+    }
+
+    /// Sends `file` to be installed.
+    async fn upload(
+        &self,
+        file: &Path,
+        patience: Duration,
+        tell: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<Reply, String> {
+        let unreadable = |error: std::io::Error| format!("{}: {error}", file.display());
+        let mut source = File::open(file).await.map_err(unreadable)?;
+        let length = source.metadata().await.map_err(unreadable)?.len();
+        let (pieces, body) = mpsc::channel::<Result<Frame<Bytes>, std::io::Error>>(4);
+        let token = self.paired.as_ref().map(|(_, token)| token);
+        let mut request = request(&self.address, Method::POST, "/api/v1/update", None, token)?
+            .map(|_| StreamBody::new(ReceiverStream::new(body)));
+        request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        let send = async {
+            let (mut sent, mut piece) = (0_u64, vec![0; 256 * 1024]);
+            loop {
+                let read = source.read(&mut piece).await;
+                let end = matches!(read, Ok(0));
+                let frame = read.map(|read| {
+                    sent += read as u64;
+                    Frame::data(Bytes::copy_from_slice(&piece[..read]))
+                });
+                // A box that has refused it reads no more.
+                if end || pieces.send(frame).await.is_err() {
+                    break;
+                }
+                tell(format!("sending the bundle {} %", sent * 100 / length.max(1)));
+            }
+            drop(pieces);
+            std::future::pending::<()>().await;
+        };
+        let exchanged = async {
+            match &self.paired {
+                Some((fingerprint, _)) => exchange(tls(&self.address, Some(*fingerprint)).await?.0, request).await,
+                None => exchange(tcp(&self.address).await?, request).await,
+            }
+        };
+        let answer = tokio::select! {
+            answer = within(patience, exchanged) => answer?,
+            () = send => return Err("nothing was sent".into()),
+        };
+        Ok(reply(&answer))
     }
 
     /// Waits until the box has started after `begun`.
@@ -200,10 +298,13 @@ fn request(
 }
 
 /// Sends `request` and reads the answer.
-async fn exchange(
+async fn exchange<B>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: Request<Full<Bytes>>,
-) -> Result<Answer, String> {
+    request: Request<B>,
+) -> Result<Answer, String>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
     let lost = |error: hyper::Error| format!("the box's answer was lost: {error}");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
     let connection = tokio::spawn(connection);

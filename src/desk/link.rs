@@ -107,7 +107,15 @@ impl DirectLink {
         tokio::spawn(async move {
             let progress = Reply::Executing { progress: None };
             let _ = heard.send(Heard::Reply { id: id.clone(), request: request.clone(), reply: progress }).await;
-            let mut reply = direct.command(&order, confirmed).await;
+            let tell = |text: String| {
+                let reply = Reply::Executing { progress: Some(text) };
+                // The next one says the same with another figure.
+                let _ = heard.try_send(Heard::Reply { id: id.clone(), request: request.clone(), reply });
+            };
+            let mut reply = match order.command {
+                "update" => direct.update(&order, confirmed, &tell).await,
+                _ => direct.command(&order, confirmed).await,
+            };
             let file = match &reply {
                 Reply::Successful(_) if order.command == "preview" => Some(direct.picture().await),
                 Reply::Successful(bundle) if Order::is_file(order.command) => Some(Ok(Bytes::from(bundle.to_string()))),

@@ -9,6 +9,7 @@
 //! | `address` `paired` `pair` `direct` | one box over HTTPS, known by its certificate |
 //! | `wire` `broker` | MQTT 5 and 3.1.1 as one; hearing of boxes through it, and asking them |
 //! | `link` `session` | both ways as one, and a use of the command line |
+//! | `update` | a new system for boxes: what is sent, one part of a fleet after the other |
 //! | `studio` | X Media Studio, asked by boxes or by this computer; linking an account |
 //!
 //! Nothing here is decided for a box: it refuses by itself what is not confirmed.
@@ -29,6 +30,7 @@ mod say;
 mod seen;
 mod session;
 mod studio;
+mod update;
 mod watch;
 mod wire;
 mod words;
@@ -139,8 +141,15 @@ async fn act(Cli { options, verb }: Cli) -> Result<u8, Refusal> {
         if let (Verb::Logs { follow: true, .. }, Way::Direct(_)) = (&verb, &way) {
             return Err(Refusal::wrong("--follow is for brokers; straight to a box ask again, with --since"));
         }
+        if let (Some(file), Way::Broker(_)) = (&order.file, &way) {
+            return Err(Refusal::wrong(update::not_through_a_broker(file)));
+        }
         let mut session = open(&way, &file, &verb).await?;
-        let code = command(&mut session, &order.within(options.timeout), &choice, &options, output(&verb)).await;
+        let order = order.within(options.timeout);
+        let code = match &verb {
+            Verb::Update(update) => roll(&mut session, &order, &choice, &options, update).await,
+            _ => command(&mut session, &order, &choice, &options, output(&verb)).await,
+        };
         let code = match (code, &verb) {
             (Ok(code), Verb::Logs { follow: true, .. }) if code != INTERRUPTED && code != NONE => {
                 follow(&mut session, options.json).await.map(|()| code)
@@ -310,6 +319,34 @@ async fn command(
         Some(path) if code != NONE => code.max(save(&running, &path)),
         _ => code,
     })
+}
+
+/// `update`: one part of the boxes after the other.
+async fn roll(
+    session: &mut Session,
+    order: &Order,
+    choice: &Choice,
+    options: &Options,
+    update: &update::Update,
+) -> Result<u8, Refusal> {
+    let mut end = End::new()?;
+    gather(session, choice, &mut end).await?;
+    let ids = choice.pick(&session.fleet.candidates()).map_err(Refusal::wrong)?;
+    let confirmed = confirmed(session, order, &ids, options.yes || update.force, &mut end).await?;
+    let (mut done, mut asked) = (0, 0);
+    for part in update::parts(&ids, update.at_most) {
+        let (running, interrupted) = told(session, order, part, &confirmed, options.json, &mut end).await?;
+        done += running.round.tally().done;
+        asked += part.len();
+        if interrupted {
+            return Ok(INTERRUPTED);
+        }
+        if update::went_wrong(&running.round) && !update.keep_going && asked < ids.len() {
+            say::note(&format!("stopped after a failure: {} boxes were not asked", ids.len() - asked));
+            break;
+        }
+    }
+    Ok(Tally { done, of: ids.len() }.code())
 }
 
 /// The rest of a stop of boxes that are public, once the operator has said whether their Broadcasts end as well; `before`: what

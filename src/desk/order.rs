@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{settings::Secret, units::Span};
 use serde_json::{Map, Value, json};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// The time that a box has for its answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,6 +17,9 @@ const LONG: Duration = Duration::from_secs(120);
 const FILES: Duration = Duration::from_secs(3600);
 /// The same for what is answered after a boot.
 const BOOT: Duration = Duration::from_secs(180);
+
+/// The same for a whole system over a field's network, with the restart and the trial after it.
+const UPDATE: Duration = Duration::from_secs(2 * 3600);
 
 /// For how long a box sends new lines of its log: the longest that it does without being asked again.
 pub const FOLLOW: Duration = Duration::from_secs(600);
@@ -36,6 +39,8 @@ pub struct Order {
     pub of_all: bool,
     /// How long the answer may take.
     pub patience: Duration,
+    /// The file that is sent to the box before.
+    pub file: Option<PathBuf>,
 }
 
 impl Order {
@@ -44,7 +49,7 @@ impl Order {
         let id = arguments["id"].as_str().unwrap_or_default();
         let ends = match command {
             "stop" => Some("takes off air".into()),
-            "restart" | "reboot" => Some("interrupts the push of".into()),
+            "restart" | "reboot" | "update" => Some("interrupts the push of".into()),
             "end" => Some("ends for its viewers the Broadcast of".into()),
             "studio-source-delete" => Some(format!("deletes for ever Source {id}, by")),
             "studio-broadcast-end" => Some(format!("ends for its viewers Broadcast {id}, by")),
@@ -53,12 +58,13 @@ impl Order {
         };
         let patience = match command {
             "restart" | "reboot" => BOOT,
+            "update" => UPDATE,
             "preflight" | "regions" | "diagnostics" | "publish" | "end" => LONG,
             "studio-upload" | "studio-download" => FILES,
             _ => PATIENCE,
         };
         let of_all = command == "end" || command.starts_with("studio-");
-        Self { command, arguments, secrets: Vec::new(), ends, of_all, patience }
+        Self { command, arguments, secrets: Vec::new(), ends, of_all, patience, file: None }
     }
 
     /// Whether what comes of it is a file.
@@ -149,6 +155,11 @@ pub fn order(verb: &Verb) -> Result<Option<(Order, Vec<String>)>, String> {
         Verb::Regions { source, boxes } => order("regions", json!({ "source": source }), boxes),
         Verb::Restart(boxes) => order("restart", json!({}), boxes),
         Verb::Reboot(boxes) => order("reboot", json!({}), boxes),
+        Verb::Update(update) => {
+            let (arguments, file) = update.order()?;
+            let order = Order { file, ..Order::new("update", arguments) };
+            Ok(Some((order, update.boxes.boxes.clone())))
+        }
         Verb::List(_) | Verb::Status(_) | Verb::Watch(_) | Verb::Completions { .. } | Verb::Pair { .. } => Ok(None),
     }
 }
