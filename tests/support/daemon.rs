@@ -183,7 +183,16 @@ fn run(folder: &Path, environment: &[(String, String)]) -> Child {
     let own = folder.join("board.toml");
     let desk = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/boards/desktop.toml"));
     let board = if own.exists() { &own } else { desk };
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fieldcastd"));
+    // A test's own root file system: what is mounted for it is for this process only.
+    let root = folder.join("root.sh");
+    let mut command = match root.exists() {
+        true => {
+            let mut command = Command::new("unshare");
+            command.args(["-m", "sh"]).arg(root).arg(env!("CARGO_BIN_EXE_fieldcastd"));
+            command
+        }
+        false => Command::new(env!("CARGO_BIN_EXE_fieldcastd")),
+    };
     command.args(["run", "--board"]).arg(board).arg("--settings").arg(folder.join("settings.toml"));
     command.arg("--state").arg(folder.join("state"));
     command.envs(environment.iter().map(|(key, value)| (key, value)));
