@@ -80,7 +80,7 @@ install: ## copy programs, boards and units below DESTDIR (PROGRAMS: where the b
 
 install-image: ## copy what an appliance image has besides below DESTDIR, for BOARD: slots, mounts, trial, presets, RAUC
 	install -d $(DESTDIR)/data $(DESTDIR)/var/lib/fieldcast $(DESTDIR)/etc/fieldcast
-	cp -R --preserve=mode,links systemd/image/. $(DESTDIR)/
+	cp -R --remove-destination --preserve=mode,links systemd/image/. $(DESTDIR)/
 	sed -i 's/@BOARD@/$(or $(BOARD),$(error which BOARD?))/' $(DESTDIR)/etc/rauc/system.conf
 
 install-desk: ## copy the operator's command line and its completions below DESTDIR
