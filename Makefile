@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SECONDS ?= 600
 BOXES ?= 1000
 SEED ?= $(shell date +%s)
-.PHONY: help demo test lint desk box press arm64 cross bench linklab fleet screens faults install install-desk setup-% clean-cache
+.PHONY: help demo test lint desk box press arm64 cross bench linklab fleet screens faults box-tests install install-image install-desk setup-% clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -77,6 +77,11 @@ install: ## copy programs, boards and units below DESTDIR (PROGRAMS: where the b
 	install -D -m 644 systemd/fieldcast.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/fieldcast.conf
 	install -D -m 644 systemd/fieldcast.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/fieldcast.conf
 	install -D -m 644 systemd/70-fieldcast.rules $(DESTDIR)/usr/lib/udev/rules.d/70-fieldcast.rules
+
+install-image: ## copy what an appliance image has besides below DESTDIR, for BOARD: slots, mounts, trial, presets, RAUC
+	install -d $(DESTDIR)/data $(DESTDIR)/var/lib/fieldcast $(DESTDIR)/etc/fieldcast
+	cp -R --remove-destination --preserve=mode,links systemd/image/. $(DESTDIR)/
+	sed -i 's/@BOARD@/$(or $(BOARD),$(error which BOARD?))/' $(DESTDIR)/etc/rauc/system.conf
 
 install-desk: ## copy the operator's command line and its completions below DESTDIR
 	install -D -m 755 $(or $(PROGRAMS),$(TARGET)/release)/fieldcast $(DESTDIR)/usr/bin/fieldcast
