@@ -200,12 +200,15 @@ pub struct Encoder {
     /// V4L2 controls set before it starts (`extra-controls`).
     #[serde(default)]
     pub controls: BTreeMap<String, i64>,
-    /// H.264/HEVC profile asked for in the caps after the encoder: `"main"`, `"high"`, `"constrained-baseline"`.
-    pub profile: String,
+    /// H.264/HEVC profile asked for in the caps after the encoder: `"main"`, `"high"`, `"constrained-baseline"`. None where
+    /// the element names none in its caps; it is not asked for there, as nothing would come out.
+    pub profile: Option<String>,
     /// Level to force in the caps after the encoder, such as `"4"`; none: its own choice.
     pub level: Option<String>,
     /// Pixel format that it wants, such as `"NV12"` or `"I420"`.
     pub format: String,
+    /// The memory that pictures have to be in; none: the system's.
+    pub memory: Option<Memory>,
     /// What the picture's size has to be a multiple of; both even.
     #[serde(default)]
     pub align: Align,
@@ -216,12 +219,27 @@ pub struct Encoder {
 }
 
 impl Encoder {
+    /// The GStreamer elements that it cannot do without.
+    pub fn elements(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.element.as_str()).chain(self.memory.as_ref().map(|memory| memory.upload.as_str()))
+    }
+
     /// The mode nearest below `mode` that this encoder survives: size cut to its alignment, rate raised to its minimum.
     pub fn fit(&self, mode: Mode) -> Mode {
         let slowest = Rate::new(self.min_rate.unwrap_or(1), 1);
         let rate = if mode.rate.hz() < slowest.hz() { slowest } else { mode.rate };
         Mode { rate, ..self.align.fit(mode) }
     }
+}
+
+/// Memory of a device's own, which only its elements can read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Memory {
+    /// Its name in caps, a GstCapsFeature: `"memory:NVMM"`.
+    pub feature: String,
+    /// The element that brings pictures into it; where it is the board's converter, it also scales and converts.
+    pub upload: String,
 }
 
 /// Sizes of pictures that an encoder takes: multiples of these, 2 to 64.
@@ -285,13 +303,15 @@ pub enum Through {
 }
 
 /// How an IDR is forced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyframeControl {
     /// The GstForceKeyUnit event.
     Event,
     /// V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME on the element's `device-fd`.
     V4l2Control,
+    /// An action signal of the element, by its name.
+    Signal(String),
 }
 
 /// How the keyframe interval is set.
@@ -302,6 +322,8 @@ pub struct IntervalControl {
     pub name: String,
     /// Property or V4L2 control.
     pub through: Through,
+    /// Another property or V4L2 control that gets the same value, where I pictures and IDR pictures are counted apart.
+    pub also: Option<String>,
 }
 
 /// A hardware scaler and colour converter.

@@ -1,7 +1,8 @@
 //! From a board file's text to a checked [`Board`]: strict, and each refusal names line, field and what was expected.
 
 use super::{
-    Align, Audio, Board, Camera, Converter, DeviceMatch, Encoder, Hdmi, Input, InputKind, Limits, Link, Match, Pad,
+    Align, Audio, Board, Camera, Converter, DeviceMatch, Encoder, Hdmi, Input, InputKind, KeyframeControl, Limits, Link,
+    Match, Pad,
     parse_front::{self, RawButton, RawDisplay, RawLamp},
     problem::{Problem, explain, line_of},
 };
@@ -246,9 +247,29 @@ fn is_identifier(text: &str) -> bool {
 
 fn check_encoder(at: &str, encoder: &Encoder) -> Result<(), Refusal> {
     check_element(at, &encoder.element, &encoder.properties)?;
-    for (field, name) in [("bitrate.name", &encoder.bitrate.name), ("interval.name", &encoder.interval.name)] {
-        if !is_identifier(name) {
+    let names = [
+        ("bitrate.name", Some(&encoder.bitrate.name)),
+        ("interval.name", Some(&encoder.interval.name)),
+        ("interval.also", encoder.interval.also.as_ref()),
+    ];
+    for (field, name) in names {
+        if let Some(name) = name.filter(|name| !is_identifier(name)) {
             return refuse(format!("{at}.{field}"), format!("expected a property or control, got {name:?}"));
+        }
+    }
+    if let KeyframeControl::Signal(name) = &encoder.keyframe
+        && !is_identifier(name)
+    {
+        return refuse(format!("{at}.keyframe.signal"), format!("expected the name of a signal, got {name:?}"));
+    }
+    if let Some(memory) = &encoder.memory {
+        if !memory.feature.strip_prefix("memory:").is_some_and(is_identifier) {
+            let text = format!("expected a caps feature such as \"memory:NVMM\", got {:?}", memory.feature);
+            return refuse(format!("{at}.memory.feature"), text);
+        }
+        if !is_word(&memory.upload) {
+            let text = format!("expected a GStreamer element, got {:?}", memory.upload);
+            return refuse(format!("{at}.memory.upload"), text);
         }
     }
     if let Some(name) = encoder.controls.keys().find(|name| !is_identifier(name)) {
@@ -259,8 +280,8 @@ fn check_encoder(at: &str, encoder: &Encoder) -> Result<(), Refusal> {
         Codec::H264 => &["constrained-baseline", "baseline", "main", "high"],
         Codec::Hevc => &["main"],
     };
-    if !profiles.contains(&encoder.profile.as_str()) {
-        let text = format!("expected one of {} for {}, got {:?}", profiles.join(", "), encoder.codec, encoder.profile);
+    if let Some(profile) = encoder.profile.as_ref().filter(|profile| !profiles.contains(&profile.as_str())) {
+        let text = format!("expected one of {} for {}, got {profile:?}", profiles.join(", "), encoder.codec);
         return refuse(format!("{at}.profile"), text);
     }
     // H.264 table A-1, HEVC table A.8, as GStreamer writes them in caps.
@@ -290,7 +311,7 @@ fn check_element(at: &str, element: &str, properties: &BTreeMap<String, String>)
     if !is_word(element) {
         return refuse(format!("{at}.element"), format!("expected a GStreamer element, got {element:?}"));
     }
-    match properties.iter().find(|(name, value)| !is_word(name) || value.chars().any(char::is_control)) {
+    match properties.iter().find(|(name, value)| !is_identifier(name) || value.chars().any(char::is_control)) {
         Some((name, value)) => refuse(format!("{at}.properties"), format!("{name:?} = {value:?} is not a property")),
         None => Ok(()),
     }

@@ -5,7 +5,7 @@ use super::{
     prepare::{block_on, load},
 };
 use crate::{
-    board::{Board, find},
+    board::{Board, Encoder, find},
     capture,
     media::{plan, supervisor},
     panel::{self, buttons},
@@ -46,7 +46,7 @@ pub fn probe(as_json: bool) -> Result<String, Refusal> {
     let board = Board::find(Path::new("/"), &find::folders(), None);
     let mut elements: Vec<String> = PARTS.map(String::from).to_vec();
     if let Ok(board) = &board {
-        elements.extend(board.encoders.iter().map(|encoder| encoder.element.clone()));
+        elements.extend(board.encoders.iter().flat_map(Encoder::elements).map(String::from));
         elements.extend(board.converter.iter().map(|converter| converter.element.clone()));
     }
     let media = elements_of(&elements);

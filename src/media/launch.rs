@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 /// AAC encoders in order of preference. voaacenc comes first: avenc_aac costs 37 MiB, as it loads libav (measured).
 pub const AAC_ENCODERS: [&str; 2] = ["voaacenc", "avenc_aac"];
 
+/// The element that brings pictures into the encoder's memory; before it, they can be looked at.
+pub const UPLOAD: &str = "upload";
+
 /// What a described pipeline is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
@@ -52,7 +55,7 @@ pub fn video(plan: &VideoPlan, encoder: &Encoder, purpose: Use) -> Vec<String> {
     let mut line = Line::default();
     line.capture(plan, &encoder.format, out);
     line.valve(purpose);
-    line.conversion(plan, &encoder.format, out);
+    line.conversion(plan, encoder, out);
     line.encoder(encoder, plan.bitrate, plan.keyframe_interval, plan.latency);
     line.end(purpose, "video");
     line.0
@@ -78,6 +81,7 @@ pub fn still(plan: &StillPlan, encoder: &Encoder, purpose: Use) -> Vec<String> {
     line.caps(format!("{caps},colorimetry={},interlace-mode=progressive", colour(out)));
     line.element("imagefreeze", &[("num-buffers", &plan.pictures().to_string())]);
     line.caps(format!("video/x-raw,framerate={}/{}", out.rate.num, out.rate.den));
+    line.upload(encoder, out);
     line.encoder(encoder, plan.bitrate, plan.keyframe_interval, plan.latency);
     line.end(purpose, "still");
     line.0
@@ -102,7 +106,17 @@ fn colour(mode: Mode) -> &'static str {
 }
 
 fn raw_caps(format: &str, mode: Mode) -> String {
-    format!("video/x-raw,format={format},width={},height={},pixel-aspect-ratio=1/1", mode.width, mode.height)
+    format!("video/x-raw,{}", pixels(format, mode))
+}
+
+/// What `encoder` takes: pictures of its format, in its memory.
+fn encoder_caps(encoder: &Encoder, mode: Mode) -> String {
+    let feature = encoder.memory.as_ref().map_or(String::new(), |memory| format!("({})", memory.feature));
+    format!("video/x-raw{feature},{}", pixels(&encoder.format, mode))
+}
+
+fn pixels(format: &str, mode: Mode) -> String {
+    format!("format={format},width={},height={},pixel-aspect-ratio=1/1", mode.width, mode.height)
 }
 
 /// The arguments of gst-launch-1.0: elements with their properties, and caps, `!` between them.
@@ -167,12 +181,14 @@ impl Line {
     }
 
     /// From what is captured to what the encoder takes.
-    fn conversion(&mut self, plan: &VideoPlan, format: &str, out: Mode) {
+    fn conversion(&mut self, plan: &VideoPlan, encoder: &Encoder, out: Mode) {
+        let format = encoder.format.as_str();
         let VideoSource::V4l2 { format: captured, mode, hdmi, .. } = &plan.source else {
             if !has_luma_plane(format) {
                 self.element("videoconvertscale", &[]);
                 self.caps(raw_caps(format, out));
             }
+            self.upload(encoder, out);
             return;
         };
         if matches!(captured.as_deref(), Some("MJPG" | "JPEG")) {
@@ -196,12 +212,23 @@ impl Line {
         match &plan.converter {
             // Hardware scalers draw no borders.
             Some(converter) if same_shape => {
-                self.element_of(&converter.element, &converter.properties);
-                self.caps(raw_caps(format, out));
+                let mut properties = converter.properties.clone();
+                let uploads = encoder.memory.as_ref().is_some_and(|memory| memory.upload == converter.element);
+                if uploads {
+                    properties.insert("name".into(), UPLOAD.into());
+                }
+                self.element_of(&converter.element, &properties);
+                if uploads {
+                    self.caps(encoder_caps(encoder, out));
+                } else {
+                    self.caps(raw_caps(format, out));
+                    self.upload(encoder, out);
+                }
             }
             _ => {
                 self.element("videoconvertscale", &[("add-borders", "true")]);
                 self.caps(format!("{},colorimetry={},interlace-mode=progressive", raw_caps(format, out), colour(out)));
+                self.upload(encoder, out);
             }
         }
         if !steady && !fewer {
@@ -213,6 +240,14 @@ impl Line {
             "queue",
             &[("max-size-buffers", "3"), ("max-size-bytes", "0"), ("max-size-time", "0"), ("leaky", "downstream")],
         );
+    }
+
+    /// Brings pictures of the encoder's format and size into its memory, where it wants them in one of its own.
+    fn upload(&mut self, encoder: &Encoder, out: Mode) {
+        if let Some(memory) = &encoder.memory {
+            self.element(&memory.upload, &[("name", UPLOAD)]);
+            self.caps(encoder_caps(encoder, out));
+        }
     }
 
     /// Makes the rate exactly `rate`. The first picture is not repeated back to the clock's zero, nor the one that ends a
@@ -228,14 +263,15 @@ impl Line {
             Codec::H264 => ("video/x-h264", "h264parse", "avc"),
             Codec::Hevc => ("video/x-h265", "h265parse", "hvc1"),
         };
+        let profile = encoder.profile.as_ref().map(|profile| format!(",profile={profile}")).unwrap_or_default();
         let level = encoder.level.as_ref().map(|level| format!(",level=(string){level}")).unwrap_or_default();
         let mut properties = encoder.properties.clone();
         properties.extend(tuning(&encoder.element, latency));
         let mut controls = encoder.controls.clone();
-        for (name, through, value) in [
-            (&encoder.bitrate.name, encoder.bitrate.through, bitrate_value(encoder, bitrate)),
-            (&encoder.interval.name, encoder.interval.through, u64::from(interval)),
-        ] {
+        let bitrate = (&encoder.bitrate.name, encoder.bitrate.through, bitrate_value(encoder, bitrate));
+        let counted = std::iter::once(&encoder.interval.name).chain(&encoder.interval.also);
+        let intervals = counted.map(|name| (name, encoder.interval.through, u64::from(interval)));
+        for (name, through, value) in std::iter::once(bitrate).chain(intervals) {
             match through {
                 Through::Property => drop(properties.insert(name.clone(), value.to_string())),
                 Through::V4l2Control => drop(controls.insert(name.clone(), value.cast_signed())),
@@ -247,7 +283,7 @@ impl Line {
         }
         properties.insert("name".into(), "encoder".into());
         self.element_of(&encoder.element, &properties);
-        self.caps(format!("{media},profile={}{level}", encoder.profile));
+        self.caps(format!("{media}{profile}{level}"));
         self.element(parser, &[]);
         self.caps(format!("{media},stream-format={stream},alignment=au"));
     }

@@ -65,7 +65,7 @@ impl Pipeline {
             missing.push(converter.element);
         }
         let parts = Parts::new(&launch::video(&plan, &board, Use::Worker))?;
-        look::attach(&parts.encoder_pad()?, link.clone());
+        look::attach(&parts.last_readable_pad()?, link.clone());
         let (codec, element) = (board.codec, parts.encoder.clone());
         let mut pictures = Pictures::new(link.clone(), codec, element.clone());
         let started = encoder::started(&board, missing);
@@ -151,9 +151,10 @@ impl Parts {
         Ok(Self { pipeline, source_pad, air, encoder, units })
     }
 
-    /// Where the encoder gets what it encodes.
-    fn encoder_pad(&self) -> Result<gst::Pad, Failure> {
-        self.encoder.static_pad("sink").ok_or_else(incomplete)
+    /// Where pictures are what the encoder gets, and still in memory that can be read.
+    fn last_readable_pad(&self) -> Result<gst::Pad, Failure> {
+        let element = self.pipeline.by_name(launch::UPLOAD).unwrap_or_else(|| self.encoder.clone());
+        element.static_pad("sink").ok_or_else(incomplete)
     }
 
     fn start(
