@@ -168,6 +168,21 @@ fn the_most_specific_name_of_the_device_tree_wins() {
 }
 
 #[test]
+fn the_operator_s_own_board_comes_before_an_installed_one_for_the_same_machine() {
+    let (own, installed) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let root = machine(&[("proc/device-tree/compatible", "acme,box\0acme,soc\0")]);
+    let folders = [own.path().to_path_buf(), installed.path().to_path_buf()];
+    let chosen = || Board::find(root.path(), &folders, None).expect("a board").name;
+    fs::write(installed.path().join("acme.toml"), GOOD).expect("a file");
+    assert_eq!(chosen(), "acme");
+    fs::write(own.path().join("z-mine.toml"), GOOD).expect("a file");
+    assert_eq!(chosen(), "z-mine");
+    // A more specific description is still the better one, wherever it lies.
+    fs::write(own.path().join("z-mine.toml"), GOOD.replace("acme,box", "acme,soc")).expect("a file");
+    assert_eq!(chosen(), "acme");
+}
+
+#[test]
 fn a_name_that_nobody_knows_is_answered_with_the_nearest() {
     let find = |name| Board::find(Path::new("/nowhere"), &[shipped()], Some(name)).expect_err("refused");
     assert_eq!(
@@ -474,7 +489,8 @@ fn what_is_no_readable_text_is_refused() {
 #[test]
 fn folders_come_from_the_installation_and_from_a_checkout() {
     // Cargo runs tests in the checkout.
-    assert_eq!(find::folders(), ["/usr/share/fieldcast/boards", "boards"].map(PathBuf::from));
+    let folders = ["/etc/fieldcast/boards", "/usr/share/fieldcast/boards", "boards"];
+    assert_eq!(find::folders(), folders.map(PathBuf::from));
 }
 
 #[test]

@@ -241,7 +241,8 @@ pub(super) fn is_word(text: &str) -> bool {
     is_identifier(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
-fn is_identifier(text: &str) -> bool {
+/// Whether `text` can be the name of a card, a property or a control: letters, digits, `-` and `_`, at most 64.
+pub fn is_identifier(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 

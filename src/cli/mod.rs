@@ -1,6 +1,7 @@
 //! The command line: what can be typed, what needs no daemon, and what asks the running one.
 
 mod check;
+mod draft;
 mod ended;
 pub mod look;
 mod pair;
@@ -62,6 +63,7 @@ Exit codes:
 Files:
   /etc/fieldcast/settings.toml              the operator's; never written by the daemon
   /usr/share/fieldcast/boards/*.toml        one for each hardware variant
+  /etc/fieldcast/boards/*.toml              your own, which come first
   /var/lib/fieldcast/                       state: changes made on a surface, whether to be on air
 
 Environment:
@@ -117,6 +119,11 @@ pub enum Verb {
         /// Print JSON instead of a table
         #[arg(long)]
         json: bool,
+        /// Draft a board file for this machine instead, into FILE or on standard output
+        ///
+        /// Lines with "check:" are for a person to decide. FILE is never overwritten.
+        #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "json")]
+        write_board: Option<Option<PathBuf>>,
     },
     /// Tell whether this box could go on air now, without going on air
     ///

@@ -8,6 +8,7 @@ mod commands;
 mod content;
 pub mod event;
 pub mod fault;
+pub mod heat;
 mod lane;
 mod meter;
 pub mod onair;
@@ -38,6 +39,7 @@ use crate::{
 use backup::Backup;
 use broadcast::{Broadcast, SavedBroadcast};
 use content::Content;
+use heat::Governor;
 use jiff::Timestamp;
 use lane::Lane;
 use menu::Menu;
@@ -102,6 +104,7 @@ pub struct Control {
     /// The push ends then, or once the Broadcast has ended.
     stop_at: Option<Time>,
     pace: Pace,
+    heat: Governor,
     show: Show,
     stills: Stills,
     /// Whether the push was acknowledged already.
@@ -175,6 +178,7 @@ impl Control {
             broadcast: Broadcast::new(broadcast, now),
             stop_at: None,
             pace: Pace::default(),
+            heat: Governor::default(),
             show: Show { cut, mute, ..Show::default() },
             stills: Stills::default(),
             acknowledged: false,
@@ -235,6 +239,7 @@ impl Control {
             }
             Event::KeyframeWanted => self.keyframe_wanted = true,
             Event::Measured(rate) => self.pace.measured(rate),
+            Event::Heat(heat) => self.note_heat(heat, now.time),
             Event::KnownRate(known) => self.note_known_rate(known),
             Event::Pin(pin) => self.pin = pin,
             Event::NetworkChanged => {

@@ -197,6 +197,7 @@ impl Control {
         let audio = audio.filter(|_| !missing).map(Plan::Audio);
         let (video, encode) = (video.map(Plan::Video), self.pushing());
         effects.extend(self.video.reconcile(video.as_ref(), encode, now, &mut self.next_id));
+        effects.extend(self.video.thin(self.every()));
         effects.extend(self.audio.reconcile(audio.as_ref(), encode, now, &mut self.next_id));
     }
 

@@ -7,7 +7,7 @@ use crate::{
     media::{FailureKind, Plan},
     settings::OutputMode,
     status::{Fault, InputStatus, PanelStatus, ProgramStatus, Severity, Showing, SignalState, Stats, Status},
-    units::Time,
+    units::{BitRate, Time},
 };
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ impl Control {
                     Some(Plan::Video(plan)) if self.pushing() => plan.bitrate.bits(),
                     _ => 0,
                 },
+                heat_bitrate_cap: self.heat.cap().map(BitRate::bits),
+                heat_half_pictures: self.every() > 1,
                 dropped_pictures: self.uplinks.iter().map(|uplink| uplink.stats.dropped_pictures).sum(),
                 audio_peak_db: self.meter.peaks(),
                 uplinks: self.uplinks.iter().map(onair::Uplink::figures).collect(),
@@ -140,6 +142,7 @@ impl Control {
         if let Some(note) = self.audio.started().and_then(|started| started.note.as_ref()) {
             notices.push(fault::sound_note(note));
         }
+        notices.extend(self.hot());
         if self.stills.picture_refused() {
             notices.push(fault::slate_picture());
         }

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod cards;
 mod edges;
+mod heat;
 mod menu;
 mod pace;
 mod panel;

@@ -18,7 +18,9 @@ use crate::{
     capture,
     clock::Dates,
     command::{Answer, Cut},
-    control::{CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, broadcast::SavedBroadcast, menu::View},
+    control::{
+        CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, broadcast::SavedBroadcast, heat::Heat, menu::View,
+    },
     host::Host,
     http,
     media::{
@@ -441,22 +443,23 @@ impl Daemon {
         let second = self.next_second <= now;
         if second {
             self.next_second = now + SECOND;
-            self.measure(now);
+            let heat = self.measure(now);
             self.look_at_input(now);
             self.hide_pin(now);
-        }
-        if second || self.control_wake.is_some_and(|wake| wake <= now) {
+            self.handle(Event::Heat(heat));
+        } else if self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);
         }
     }
 
-    /// Takes the host's figures, and keeps the time for a start without a clock.
-    fn measure(&mut self, now: Time) {
+    /// Takes the host's figures, and keeps the time for a start without a clock; gives how hot it is.
+    fn measure(&mut self, now: Time) -> Heat {
         let mut pids = vec![std::process::id()];
         pids.extend(self.workers.values().filter_map(Worker::pid));
         let figures = self.host.sample(now, &pids);
         self.figures = Stats {
             temperature_c: figures.temperature_c,
+            heat_headroom_c: figures.headroom_c,
             throttled: figures.throttled,
             cpu: figures.cpu,
             memory_bytes: figures.memory_bytes,
@@ -470,6 +473,7 @@ impl Daemon {
             let saved = self.floor.note(wall);
             self.files.keep(ClockFloor::FILE, saved);
         }
+        Heat { headroom: figures.headroom_c, throttled: figures.throttled_by_heat }
     }
 
     fn publish(&mut self, now: Now) {

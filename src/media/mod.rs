@@ -34,6 +34,8 @@ mod sound;
 #[cfg(feature = "media")]
 mod still;
 #[cfg(feature = "media")]
+mod thin;
+#[cfg(feature = "media")]
 pub mod worker;
 
 use crate::{
@@ -173,6 +175,8 @@ pub enum Order {
     Keyframe,
     /// Change the bitrate; an encoder that cannot while it runs answers [`Report::BitrateFixed`].
     Bitrate(BitRate),
+    /// Encode each so many-th picture only, in the same size and with IDR pictures as far apart; 1: all.
+    Thin(u32),
     /// Send one JPEG of the input, at most 640 pixels wide.
     Preview,
 }

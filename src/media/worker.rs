@@ -114,6 +114,7 @@ impl Orders {
                     Order::Encode => pipeline.encode(),
                     Order::Keyframe => pipeline.keyframe(),
                     Order::Bitrate(bitrate) => pipeline.set_bitrate(bitrate),
+                    Order::Thin(every) => pipeline.thin(every),
                     Order::Preview => pipeline.preview(),
                 },
                 Ok(Some(Request::Plan(_))) => link.fail(FailureKind::Other, "a second plan"),
