@@ -65,5 +65,6 @@ pub mod status;
 pub mod studio;
 pub mod sys;
 pub mod units;
+pub mod update;
 pub mod uplink;
 pub mod watch;

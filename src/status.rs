@@ -34,6 +34,8 @@ pub struct Status {
     pub uplinks: Vec<UplinkStatus>,
     /// The network that is used; none without a default route.
     pub network: Option<NetworkStatus>,
+    /// The whole system; none: it is no image that can be updated.
+    pub firmware: Option<FirmwareStatus>,
     /// The Studio's Broadcast; none: nothing is or was published, and no Source of the Studio is pushed to.
     pub broadcast: Option<BroadcastStatus>,
     /// The front panel's display; none: the board has none.
@@ -205,6 +207,69 @@ pub enum AcknowledgedBy {
     Ping,
     /// The kernel's count of acknowledged bytes: it says that the ingest's host has them.
     Tcp,
+}
+
+/// The whole system, which is updated as one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FirmwareStatus {
+    /// The image's version.
+    pub version: String,
+    /// The boot name of the slot that runs, where that is known.
+    pub slot: Option<String>,
+    /// What is being done.
+    pub state: FirmwareState,
+    /// Percents of it, where that is known.
+    pub progress: Option<u8>,
+    /// The version that is being installed, once it is known.
+    pub to: Option<String>,
+    /// What came of the last update.
+    pub last: Option<FirmwareLast>,
+}
+
+/// What came of the last update.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FirmwareLast {
+    /// The version that was to be.
+    pub version: String,
+    /// What came of it.
+    pub result: FirmwareResult,
+    /// Why, where it is not what runs now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// When; none: the clock was not set.
+    pub time: Option<Timestamp>,
+}
+
+/// What came of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirmwareResult {
+    /// The new system runs, and was found to be good.
+    Confirmed,
+    /// The new system was not good: the old one runs.
+    RolledBack,
+    /// It was not installed.
+    Failed,
+}
+
+/// What is being done about the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirmwareState {
+    /// Nothing.
+    Idle,
+    /// A bundle is being got.
+    Downloading,
+    /// Its signature, board and version are being looked at.
+    Checking,
+    /// It is being written.
+    Installing,
+    /// It is installed; the box restarts now, or when a push has ended.
+    Restarting,
+    /// This system is new, and nobody has said yet that it is good.
+    OnTrial,
 }
 
 /// The Broadcast that this box made public, or may.
@@ -421,6 +486,7 @@ pub(crate) mod tests {
                 since: Some(since),
             }],
             network: Some(NetworkStatus { interface: "eth0".into(), address: "192.0.2.17".parse().ok() }),
+            firmware: None,
             broadcast: None,
             panel: None,
             faults: Vec::new(),

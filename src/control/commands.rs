@@ -122,6 +122,7 @@ impl Control {
                 self.may_restart(confirm, origin, "This interrupts the push for a minute")?;
                 perform(Job::Reboot)
             }
+            Command::Update { from, confirm, downgrade } => self.update(request, from, (confirm, downgrade)),
             Command::Logs { lines, since, .. } => perform(Job::Logs { lines, since }),
             Command::Diagnostics => perform(Job::Diagnostics),
             Command::FactoryReset { confirm } => {

@@ -1,6 +1,6 @@
 //! What the control core is told, and what it wants done.
 
-use super::{broadcast::SavedBroadcast, heat::Heat, menu::Pin};
+use super::{broadcast::SavedBroadcast, heat::Heat, menu::Pin, update};
 use crate::{
     board::ButtonRole,
     command::{Answer, Command, Cut, Origin},
@@ -202,6 +202,8 @@ pub enum Event {
         /// Its mark.
         mark: u64,
     },
+    /// An update goes on.
+    Update(update::Told),
     /// The process is asked to end. The intent stays.
     Shutdown,
     /// Time has passed.
@@ -314,6 +316,8 @@ pub enum Effect {
         /// What.
         ask: studio::Ask,
     },
+    /// Do something about an update.
+    Update(update::Act),
     /// Answer a command.
     Answer {
         /// Which.

@@ -19,6 +19,8 @@ mod show;
 mod status;
 mod stills;
 mod tally;
+pub mod trial;
+pub mod update;
 
 pub use event::{CardId, Effect, Event, Job, Now, RequestId, SavedIntent, Signal, UplinkId, WorkerId};
 
@@ -122,6 +124,7 @@ pub struct Control {
     told: Vec<Fault>,
     standing: Vec<Fault>,
     pin: Option<menu::Pin>,
+    update: update::Update,
     next_id: u64,
 }
 
@@ -192,6 +195,7 @@ impl Control {
             told: Vec::new(),
             standing: Vec::new(),
             pin: None,
+            update: update::Update::default(),
             next_id: 0,
         }
     }
@@ -249,10 +253,11 @@ impl Control {
             Event::Display { present, errors } => self.display = Some((present, errors)),
             Event::Studio { id, told } => self.broadcast.hear(id, told, now, &mut effects),
             Event::BroadcastKept { mark } => self.broadcast.note_kept(mark),
+            Event::Update(told) => self.note_update(told, now, &mut effects),
             Event::Shutdown => {
                 self.shutdown.get_or_insert(now.time);
             }
-            Event::Tick => {}
+            Event::Tick => self.beat_update(now.time),
         }
         self.reconcile(now, &mut effects);
         effects
@@ -277,6 +282,7 @@ impl Control {
             wakes.extend(self.video.next_wake());
         }
         wakes.extend(self.audio.next_wake());
+        wakes.extend(self.update_wake());
         wakes.extend(self.stop_at.into_iter().chain(self.broadcast.wakes(&self.place(now))));
         wakes.into_iter().filter(|wake| *wake > now).min()
     }

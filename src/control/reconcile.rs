@@ -36,6 +36,7 @@ impl Control {
         self.make_cards(now.time, effects);
         self.force_keyframe(now.time, effects);
         self.answer_waiting(now, effects);
+        self.reconcile_update(now, effects);
         self.note_faults(now);
         let stopped = self.video.is_empty() && self.audio.is_empty() && self.uplinks.is_empty();
         if self.shutdown.is_some_and(|since| stopped || now.time.since(since) >= SHUTDOWN) {

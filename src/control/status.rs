@@ -48,6 +48,7 @@ impl Control {
             },
             uplinks: self.uplinks.iter().map(|uplink| uplink.status(now.time)).collect(),
             network: None,
+            firmware: self.firmware(),
             broadcast: self.broadcast.status(&self.place(now.time), now.time),
             panel: self.board.display.as_ref().map(|display| PanelStatus {
                 kind: display.kind.name(),
@@ -175,6 +176,7 @@ impl Control {
             notices.push(fault::on_backup(&spare.name, &primary.source.name, back));
         }
         notices.extend(self.broadcast.notices(&self.place(now), self.unserved(now), now));
+        notices.extend(self.update_notices());
         notices.extend(self.told.iter().cloned().map(Into::into));
         notices.sort_by(|one, other| other.severity.cmp(&one.severity).then(one.code.cmp(other.code)));
         notices

@@ -23,6 +23,7 @@ mod panel;
 mod publish;
 mod show;
 mod sources;
+mod update;
 
 pub(super) fn encoder(element: &str, hardware: bool) -> Encoder {
     let property = |name: &str| (name.to_owned(), Through::Property);

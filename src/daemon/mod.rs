@@ -12,6 +12,7 @@ mod remote;
 mod requests;
 mod settings;
 mod studio;
+mod update;
 
 use crate::{
     board::{Board, Tally},
@@ -20,6 +21,7 @@ use crate::{
     command::{Answer, Cut},
     control::{
         CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, broadcast::SavedBroadcast, heat::Heat, menu::View,
+        update::Told,
     },
     host::Host,
     http,
@@ -34,6 +36,7 @@ use crate::{
         lamps::{self, LEDS},
     },
     program::{slate::Gop, timeline::Timeline},
+    remote::message::Progress,
     settings::{Changes, Layers, OutputMode},
     state::{ClockFloor, StateFolder},
     status::{Fault, NetworkStatus, Showing, Stats, Status},
@@ -121,7 +124,13 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
     let (mut daemon, shown, mut event_queue) = Daemon::new(start, access, messages, done).context("state")?;
     let events = daemon.events.clone();
     let mut wish_queue = daemon.begin_remote(asks.clone(), shown.status.clone());
-    let interface = http::Interface { status: shown.status, tokens: daemon.access.tokens(), asks };
+    daemon.begin_update();
+    let interface = http::Interface {
+        status: shown.status,
+        tokens: daemon.access.tokens(),
+        asks,
+        state: daemon.state.path().into(),
+    };
     let router = http::router(interface, https.as_ref());
     for listener in listeners {
         tokio::spawn(http::serve(listener, router.clone(), https.clone()));
@@ -141,6 +150,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
     let mut hang_up = signal(SignalKind::hangup())?;
     daemon.handle(Event::Tick);
     notify::ready(&daemon.sentence);
+    daemon.handle(Event::Update(Told::Ready));
     while !daemon.ended {
         tokio::select! {
             biased;
@@ -209,6 +219,12 @@ struct Daemon {
     remote: Option<remote::Remote>,
     /// The whole box is to be restarted.
     reboot: bool,
+    /// Whether this is an image that can be updated.
+    image: bool,
+    /// Whether a USB stick with a bundle is there.
+    stick: bool,
+    /// Who wants to know how far an update is.
+    told: Option<mpsc::UnboundedSender<Progress>>,
     floor: ClockFloor,
     trust: Arc<Trust>,
     /// None: the accounts cannot be kept.
@@ -297,6 +313,9 @@ impl Daemon {
             access,
             remote: None,
             reboot: false,
+            image: false,
+            stick: false,
+            told: None,
             sets: VecDeque::new(),
             floor,
             trust,
@@ -446,6 +465,7 @@ impl Daemon {
             let heat = self.measure(now);
             self.look_at_input(now);
             self.hide_pin(now);
+            self.look_for_sticks();
             self.handle(Event::Heat(heat));
         } else if self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);

@@ -33,7 +33,7 @@ const LAST_WORD: Duration = Duration::from_millis(600);
 /// Lines of the log in a bundle of diagnostics.
 const LINES: usize = 500;
 /// Set by the systemd unit, which restarts the box when the daemon ends with [`crate::cli::REBOOT`].
-const CAN_REBOOT: &str = "FIELDCAST_CAN_REBOOT";
+pub(super) const CAN_REBOOT: &str = "FIELDCAST_CAN_REBOOT";
 
 /// The task that holds the connection to the broker.
 pub(super) struct Remote {
@@ -89,7 +89,7 @@ impl Daemon {
         queue
     }
 
-    fn tell_remote(&self, tell: Tell) {
+    pub(super) fn tell_remote(&self, tell: Tell) {
         if let Some(remote) = &self.remote {
             let _ = remote.tells.send(tell);
         }
