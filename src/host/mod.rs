@@ -2,7 +2,7 @@
 
 mod id;
 
-pub use id::box_id;
+pub use id::{box_id, known_id};
 
 use crate::{sys, units::Time};
 use std::{
