@@ -20,6 +20,10 @@ fn main() -> ExitCode {
         Verb::Regions { place, source } => look::regions(&place, source.as_deref()).map(String::into_bytes),
         Verb::Ended => cli::ended().map(String::into_bytes),
         Verb::Pair(place) => cli::pair(&place).map(String::into_bytes),
+        Verb::Provision { check: Some(file), board } => {
+            cli::check_provision(&file, board.as_deref()).map(String::into_bytes)
+        }
+        Verb::Provision { check: None, .. } => cli::provision().map(String::into_bytes),
         Verb::Tokens(place) => cli::tokens(&place).map(String::into_bytes),
         Verb::Revoke { place, id } => cli::revoke(&place, &id).map(String::into_bytes),
         Verb::Completions { shell } => Ok(cli::completions(shell)),

@@ -7,12 +7,14 @@ pub mod look;
 mod pair;
 mod plan;
 mod prepare;
+mod provision;
 
 pub use check::check;
 pub use ended::ended;
 pub use pair::{pair, revoke, tokens};
 pub use plan::plan;
 pub use prepare::run;
+pub use provision::{check as check_provision, provision};
 
 use crate::{settings, state, units::Mode};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -155,6 +157,20 @@ pub enum Verb {
     /// Restart the box if the daemon has ended for that: what its systemd unit runs after it
     #[command(hide = true)]
     Ended,
+    /// Take over a fieldcast.toml from a USB stick or the boot partition, or explain one
+    ///
+    /// On a box its image runs this as root before the network is up; what is wrong leaves
+    /// everything as it was, and the display says why. At a desk, --check FILE explains a file
+    /// before it is carried to a box.
+    #[command(verbatim_doc_comment)]
+    Provision {
+        /// Explain this file, change nothing
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
+        /// With --check: a board's name, or a board file; without it the board that matches this machine
+        #[arg(long, value_name = "BOARD", requires = "check")]
+        board: Option<String>,
+    },
     /// List the paired computers
     Tokens(Place),
     /// Let a paired computer not use the box any more

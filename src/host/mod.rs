@@ -3,7 +3,7 @@
 mod heat;
 mod id;
 
-pub use id::box_id;
+pub use id::{box_id, known_id};
 
 use crate::{sys, units::Time};
 use std::{
