@@ -73,7 +73,8 @@ install: ## copy programs, boards and units below DESTDIR (PROGRAMS: where the b
 	install -d $(DESTDIR)/usr/bin $(DESTDIR)/usr/share/fieldcast/boards
 	install -m 755 $(foreach program,fieldcastd fieldcast-media,$(or $(PROGRAMS),$(TARGET)/release)/$(program)) $(DESTDIR)/usr/bin
 	install -m 644 boards/*.toml $(DESTDIR)/usr/share/fieldcast/boards
-	install -D -m 644 systemd/fieldcastd.service $(DESTDIR)/usr/lib/systemd/system/fieldcastd.service
+	install -d $(DESTDIR)/usr/lib/systemd/system
+	install -m 644 systemd/*.service $(DESTDIR)/usr/lib/systemd/system
 	install -D -m 644 systemd/fieldcast.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/fieldcast.conf
 	install -D -m 644 systemd/fieldcast.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/fieldcast.conf
 	install -D -m 644 systemd/70-fieldcast.rules $(DESTDIR)/usr/lib/udev/rules.d/70-fieldcast.rules

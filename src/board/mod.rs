@@ -50,6 +50,22 @@ pub struct Board {
 }
 
 impl Board {
+    /// Hardware of which nothing is known, for a rescue without a board file: if the kernel has a framebuffer, that is the display.
+    pub fn unknown(framebuffer: Option<PathBuf>) -> Self {
+        let display = framebuffer.map(|device| Display { kind: DisplayKind::Framebuffer { device }, rotate: 0 });
+        Self {
+            name: "unknown".into(),
+            matches: Match::default(),
+            inputs: Vec::new(),
+            encoders: Vec::new(),
+            converter: None,
+            display,
+            buttons: Vec::new(),
+            lamps: Vec::new(),
+            limits: Limits { mode: Mode::progressive(1280, 720, Rate::new(30, 1)), bitrate: BitRate::new(4_000_000) },
+        }
+    }
+
     /// The inputs that `device = "auto"` tries, in order.
     pub fn automatic_inputs(&self) -> impl Iterator<Item = &Input> {
         self.inputs.iter().filter(|input| input.automatic)

@@ -8,6 +8,7 @@ mod pair;
 mod plan;
 mod prepare;
 mod provision;
+mod rescue;
 
 pub use check::check;
 pub use ended::ended;
@@ -15,6 +16,7 @@ pub use pair::{pair, revoke, tokens};
 pub use plan::plan;
 pub use prepare::run;
 pub use provision::{check as check_provision, provision};
+pub use rescue::rescue;
 
 use crate::{settings, state, units::Mode};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -97,6 +99,13 @@ pub enum Verb {
     /// again.
     #[command(verbatim_doc_comment)]
     Run(Place),
+    /// Stand in for a daemon that does not stay up
+    ///
+    /// Shows on display and status why it does not run, and takes commands; captures and pushes
+    /// nothing. Its systemd unit starts it when the daemon has failed for good. It ends by itself
+    /// after ten minutes, or on `restart`, and the daemon is tried again.
+    #[command(verbatim_doc_comment)]
+    Rescue(Place),
     /// Explain the settings and the board, and list everything that is wrong with them
     ///
     /// Every problem is one line with file, line, key and what was expected. With nothing wrong

@@ -310,6 +310,15 @@ pub fn display_missing(kind: &str) -> Notice {
     Notice::new("display-missing", Severity::Notice, text, advice)
 }
 
+/// The daemon does not stay up, which `why` explains; it is tried again in so many minutes.
+pub fn rescue(why: &str, minutes: u64) -> Notice {
+    let advice = format!(
+        "It is tried again in {minutes} min, and by Restart. If that does not help: undo what was changed last, reset the box, or \
+         install another version; the log says more"
+    );
+    Notice::new("rescue", Severity::Error, format!("Rescue mode, no capture and no push: {why}"), advice)
+}
+
 /// GO was given and there is no Source.
 pub fn no_source() -> Notice {
     let advice = "Add a [[source]] with url and key to settings.toml";

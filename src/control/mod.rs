@@ -15,6 +15,7 @@ pub mod onair;
 mod pace;
 pub mod rate;
 mod reconcile;
+mod rescue;
 mod show;
 mod status;
 mod stills;
@@ -86,6 +87,8 @@ pub struct Control {
     chosen_sources: Option<Vec<String>>,
     shutdown: Option<Time>,
     restart: Option<Restart>,
+    /// Some: the daemon does not stay up, and this stands in for it.
+    rescue: Option<rescue::Rescue>,
 
     signals: BTreeMap<String, Signal>,
     /// Sound cards that can be recorded from; none: not known yet.
@@ -167,6 +170,7 @@ impl Control {
             chosen_sources: saved.and_then(|saved| saved.sources),
             shutdown: None,
             restart: None,
+            rescue: None,
             signals: BTreeMap::new(),
             cards: None,
             card_missing: None,
@@ -276,6 +280,7 @@ impl Control {
         wakes.extend(self.backup.wake().filter(|_| self.spare().is_some()));
         wakes.extend(self.show.next_wake(self.running.push.on_signal_loss));
         wakes.extend([self.settled_at()]);
+        wakes.extend(self.rescue_wake());
         wakes.extend(self.pin.as_ref().map(|pin| pin.until));
         wakes.extend(self.stills.next_wake());
         if self.wanted_signal().is_some() {

@@ -100,7 +100,7 @@ impl Control {
     }
 
     fn notices(&self, now: Time) -> Vec<fault::Notice> {
-        let mut notices = Vec::new();
+        let mut notices: Vec<_> = self.rescue_notice(now).into_iter().collect();
         let pushing = self.pushing();
         if let Some(signal) = self.signals.get(&self.input) {
             notices.extend(fault::signal(&self.input, signal.state, pushing));

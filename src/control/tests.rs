@@ -21,6 +21,7 @@ mod menu;
 mod pace;
 mod panel;
 mod publish;
+mod rescue;
 mod show;
 mod sources;
 mod update;

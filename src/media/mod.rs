@@ -20,6 +20,8 @@ pub mod wire;
 #[cfg(feature = "media")]
 mod canvas;
 #[cfg(feature = "media")]
+pub mod confine;
+#[cfg(feature = "media")]
 mod encoder;
 #[cfg(feature = "media")]
 mod link;
