@@ -39,7 +39,9 @@ fn a_box_that_gets_too_hot_stays_on_air_with_less() {
         return;
     }
     let ingest = Nginx::start();
-    let settings = crate::settings(&ingest.url(), "hot");
+    let source = crate::source("Main", &ingest.url(), "hot");
+    let output = "mode = \"320x180p30\"\nbitrate-max = \"800 kbit/s\"\nbitrate-min = \"100 kbit/s\"";
+    let settings = format!("[output]\n{output}\n{source}");
     let daemon = Daemon::start(&settings);
     daemon.succeed("start", serde_json::json!({}));
     let cool = daemon.wait_for("on-air", seconds(10));
