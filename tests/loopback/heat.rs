@@ -67,7 +67,7 @@ fn a_box_that_gets_too_hot_stays_on_air_with_less() {
     let workers = daemon.workers();
     std::thread::sleep(seconds(8));
     assert_eq!((daemon.phase(), daemon.workers()), ("on-air".into(), workers), "without a break");
-    daemon.succeed("stop", serde_json::json!({}));
+    daemon.succeed("stop", serde_json::json!({"confirm": true}));
 
     // Each picture that arrived decodes, and the last ones are every second.
     let tags = support::flv::tags(&ingest.recording("hot"));
