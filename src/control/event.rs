@@ -175,7 +175,7 @@ pub enum Event {
     Measured(BitRate),
     /// The box is in another network: the video bitrate that it carried the last time.
     KnownRate(Option<BitRate>),
-    /// How hot the box is; once a second, in place of [`Event::Tick`].
+    /// How hot the box is; once a second, before [`Event::Tick`].
     Heat(Heat),
     /// Another interface, address or route: waiting uplinks may succeed now.
     NetworkChanged,

@@ -91,7 +91,7 @@ impl Control {
     }
 
     /// Between which bitrates the encoder may be set.
-    fn rate_limits(&self) -> Limits {
+    pub(super) fn rate_limits(&self) -> Limits {
         let output = &self.running.output;
         let lowest = self.usual_encoder().and_then(|encoder| encoder.min_bitrate);
         let lowest = lowest.unwrap_or(output.bitrate_min);

@@ -7,7 +7,7 @@ use crate::{
     media::{FailureKind, Plan},
     settings::OutputMode,
     status::{Fault, InputStatus, PanelStatus, ProgramStatus, Severity, Showing, SignalState, Stats, Status},
-    units::{BitRate, Time},
+    units::Time,
 };
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl Control {
                     Some(Plan::Video(plan)) if self.pushing() => plan.bitrate.bits(),
                     _ => 0,
                 },
-                heat_bitrate_cap: self.heat.cap().map(BitRate::bits),
+                heat_bitrate_cap: self.heat.cap().map(|_| self.rate_limits().max.bits()),
                 heat_half_pictures: self.every() > 1,
                 dropped_pictures: self.uplinks.iter().map(|uplink| uplink.stats.dropped_pictures).sum(),
                 audio_peak_db: self.meter.peaks(),

@@ -420,8 +420,8 @@ impl Daemon {
             Event::Uplink { id, report: uplink::Report::Closed } => drop(self.uplinks.remove(id)),
             _ => {}
         }
-        // Ten a second for each uplink: they are shown with the next figures.
-        let routine = matches!(event, Event::Uplink { report: uplink::Report::Link(_), .. });
+        // Ten a second for each uplink, and before each tick: they are shown with the next figures.
+        let routine = matches!(event, Event::Uplink { report: uplink::Report::Link(_), .. } | Event::Heat(_));
         let effects = self.control.handle(event, now);
         let shown = !routine || !effects.is_empty();
         for effect in effects {
@@ -516,7 +516,8 @@ impl Daemon {
             self.hide_pin(now);
             self.look_for_sticks();
             self.handle(Event::Heat(heat));
-        } else if self.control_wake.is_some_and(|wake| wake <= now) {
+        }
+        if second || self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);
         }
     }

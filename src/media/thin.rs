@@ -66,6 +66,8 @@ enum Fate {
 
 #[derive(Debug, Default)]
 struct Count {
+    /// Whether pictures are being left out.
+    thins: bool,
     /// Pictures since the last one that was kept.
     since_kept: u32,
     /// Pictures since the last IDR.
@@ -74,8 +76,13 @@ struct Count {
 
 impl Count {
     fn next(&mut self, every: u32, interval: u32) -> Fate {
-        if every <= 1 {
-            *self = Self::default();
+        if (every > 1) != self.thins {
+            // What the encoder has counted so far is of no use any more.
+            *self = Self { thins: every > 1, since_kept: 0, since_key: interval };
+            if every <= 1 {
+                return Fate::Key;
+            }
+        } else if every <= 1 {
             return Fate::Kept;
         }
         (self.since_kept, self.since_key) = (self.since_kept + 1, self.since_key + 1);
@@ -99,10 +106,12 @@ mod tests {
     #[test]
     fn every_second_picture_is_left_out_and_keys_stay_apart() {
         let mut count = Count::default();
-        let fates: Vec<Fate> = (0..12).map(|_| count.next(2, 6)).collect();
         let (left, kept, key) = (Fate::Left, Fate::Kept, Fate::Key);
-        assert_eq!(fates, [left, kept, left, kept, left, key, left, kept, left, kept, left, key]);
         assert!((0..100).all(|_| count.next(1, 6) == kept), "the encoder counts by itself");
+        let fates: Vec<Fate> = (0..14).map(|_| count.next(2, 6)).collect();
+        assert_eq!(fates, [left, key, left, kept, left, kept, left, key, left, kept, left, kept, left, key]);
+        // It began to count at the last IDR; from here on it counts twice as many.
+        assert_eq!((count.next(1, 6), count.next(1, 6)), (key, kept));
     }
 
     proptest! {

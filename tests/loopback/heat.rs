@@ -39,7 +39,9 @@ fn a_box_that_gets_too_hot_stays_on_air_with_less() {
         return;
     }
     let ingest = Nginx::start();
-    let settings = crate::settings(&ingest.url(), "hot");
+    let source = crate::source("Main", &ingest.url(), "hot");
+    let output = "mode = \"320x180p30\"\nbitrate-max = \"800 kbit/s\"\nbitrate-min = \"100 kbit/s\"";
+    let settings = format!("[output]\n{output}\n{source}");
     let daemon = Daemon::start(&settings);
     daemon.succeed("start", serde_json::json!({}));
     let cool = daemon.wait_for("on-air", seconds(10));
@@ -65,7 +67,7 @@ fn a_box_that_gets_too_hot_stays_on_air_with_less() {
     let workers = daemon.workers();
     std::thread::sleep(seconds(8));
     assert_eq!((daemon.phase(), daemon.workers()), ("on-air".into(), workers), "without a break");
-    daemon.succeed("stop", serde_json::json!({}));
+    daemon.succeed("stop", serde_json::json!({"confirm": true}));
 
     // Each picture that arrived decodes, and the last ones are every second.
     let tags = support::flv::tags(&ingest.recording("hot"));

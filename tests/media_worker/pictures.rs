@@ -251,6 +251,7 @@ async fn every_second_picture_can_be_left_out_and_come_back_while_it_runs() {
         assert!(steps[45..105].iter().all(|step| *step == 2), "{element}: {steps:?}");
         let keys: Vec<u64> = units.iter().filter(|unit| unit.key).map(|unit| unit.time.nanos()).collect();
         let apart: Vec<u64> = keys.windows(2).map(|pair| (pair[1] - pair[0] + 1000) / rate.period()).collect();
-        assert!(apart.iter().all(|pictures| *pictures <= 32), "{element}: IDR pictures are {apart:?} apart");
+        // At each change one comes at once; a picture or two are on their way then.
+        assert!(apart.iter().all(|pictures| *pictures <= 34), "{element}: IDR pictures are {apart:?} apart");
     }
 }

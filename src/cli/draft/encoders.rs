@@ -116,7 +116,11 @@ pub(super) fn write(found: &Found<'_>, text: &mut String) -> bool {
         }
         written.push(known);
     }
-    for known in there.iter().filter(|known| known.encoder().is_none()) {
+    for known in there.into_iter().filter(|known| known.encoder().is_none()) {
+        if written.iter().any(|other| other.part == known.part) {
+            continue;
+        }
+        written.push(known);
         *text += &format!("\n# check: the scaler of {}, which may be none for this board:\n", known.board);
         *text += &commented(&known.text);
     }

@@ -84,7 +84,8 @@ fn an_encoder_keeps_the_pictures_and_the_bitrate_that_it_needs_to_survive() {
         given.extend(second(&mut control, id, 1.0, time));
     }
     assert!(!given.iter().any(|effect| matches!(effect, Effect::Order { order: Order::Thin(_), .. })), "{given:?}");
-    assert_eq!(status(&control, 71).stats.bitrate, 2_000_000);
+    let stats = status(&control, 71).stats;
+    assert_eq!((stats.bitrate, stats.heat_bitrate_cap, stats.heat_half_pictures), (2_000_000, Some(2_000_000), false));
     assert!(hot(&control, 71).is_some_and(|text| text.contains("bitrate")), "it says what is done, not what might be");
 }
 
