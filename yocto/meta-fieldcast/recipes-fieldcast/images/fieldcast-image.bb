@@ -12,14 +12,15 @@ IMAGE_FEATURES = "read-only-rootfs"
 IMAGE_LINGUAS = ""
 # Nobody adds packages to a read-only system: updates are whole.
 PACKAGE_EXCLUDE_COMPLEMENTARY = ".*"
+# Marks each system good that gets as far as its unit: whether one is good is the daemon's to say.
+BAD_RECOMMENDATIONS += "rauc-mark-good"
 
-# The packagegroup of the board's family, where there is one.
+# Where this layer knows how a system is chosen at power-on; on others the packagegroups go into an image of one's own.
+COMPATIBLE_MACHINE = "^(qemuarm64|rpi|rockchip)$"
+
 FIELDCAST_FAMILY = ""
 FIELDCAST_FAMILY:rpi = "packagegroup-fieldcast-raspberrypi"
 FIELDCAST_FAMILY:rockchip = "packagegroup-fieldcast-rockchip"
-FIELDCAST_FAMILY:mx8mp-nxp-bsp = "packagegroup-fieldcast-imx"
-FIELDCAST_FAMILY:tegra = "packagegroup-fieldcast-tegra"
-FIELDCAST_FAMILY:x86-64 = "packagegroup-fieldcast-intel"
 IMAGE_INSTALL = "packagegroup-core-boot packagegroup-fieldcast-base ${FIELDCAST_FAMILY}"
 
 # The slot's image for bundles, and a disk with it in its first slot.

@@ -32,12 +32,14 @@ RDEPENDS:${PN} = "\
     avahi-daemon \
     fieldcast \
     fieldcast-appliance \
+    iw \
     kernel-modules \
     modemmanager \
     networkmanager-daemon \
     networkmanager-nmcli \
     networkmanager-wifi \
     networkmanager-wwan \
+    openssh-keygen \
     openssh-sshd \
     os-release \
     rauc \

@@ -9,6 +9,5 @@ COMPATIBLE_MACHINE = "^mx8mp-nxp-bsp$"
 
 RDEPENDS:${PN} = "\
     imx-gst1.0-plugin \
-    imx-gst1.0-plugin-gplay \
     libubootenv-bin \
 "

@@ -1,5 +1,5 @@
 SUMMARY = "Fieldcast on x86-64 with Intel graphics"
-DESCRIPTION = "VA-API's encoders, and Intel's driver for them from meta-intel."
+DESCRIPTION = "VA-API's encoders with Intel's driver for them from meta-intel, and x265 beside them."
 
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
@@ -7,5 +7,5 @@ inherit packagegroup
 
 COMPATIBLE_HOST = "x86_64.*-linux"
 
-RDEPENDS:${PN} = "gstreamer1.0-plugins-bad-va"
+RDEPENDS:${PN} = "gstreamer1.0-plugins-bad-va gstreamer1.0-plugins-bad-x265"
 RRECOMMENDS:${PN} = "intel-media-driver"

@@ -1,6 +1,5 @@
 SUMMARY = "Fieldcast on Raspberry Pi 4, Compute Module 4 and 5"
-DESCRIPTION = "The Pi 4 encodes by V4L2, the Pi 5 in software: both have all they need in the base. The kernel and the environment \
-of U-Boot, which starts the system."
+DESCRIPTION = "The kernel and the environment of U-Boot, which starts it. The Pi 4 encodes by V4L2, the Pi 5 in software, HEVC too."
 
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
@@ -12,3 +11,4 @@ RDEPENDS:${PN} = "\
     kernel-image-image \
     libubootenv-bin \
 "
+RDEPENDS:${PN}:append:raspberrypi5 = " gstreamer1.0-plugins-bad-x265"

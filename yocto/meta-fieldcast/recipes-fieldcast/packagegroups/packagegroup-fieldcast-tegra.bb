@@ -1,5 +1,5 @@
 SUMMARY = "Fieldcast on Jetson"
-DESCRIPTION = "NVIDIA's encoders and its converter to the memory that they read, from meta-tegra."
+DESCRIPTION = "NVIDIA's encoders and its converter to the memory that they read, from meta-tegra; x265 where there is no encoder."
 
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
@@ -8,6 +8,7 @@ inherit packagegroup
 COMPATIBLE_MACHINE = "^tegra$"
 
 RDEPENDS:${PN} = "\
+    gstreamer1.0-plugins-bad-x265 \
     gstreamer1.0-plugins-nvvidconv \
     gstreamer1.0-plugins-nvvideo4linux2 \
 "
