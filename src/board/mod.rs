@@ -216,9 +216,8 @@ pub struct Encoder {
     /// V4L2 controls set before it starts (`extra-controls`).
     #[serde(default)]
     pub controls: BTreeMap<String, i64>,
-    /// H.264/HEVC profile asked for in the caps after the encoder: `"main"`, `"high"`, `"constrained-baseline"`. None where
-    /// the element names none in its caps; it is not asked for there, as nothing would come out.
-    pub profile: Option<String>,
+    /// H.264/HEVC profile asked for in the caps after the encoder: `"main"`, `"high"`, `"constrained-baseline"`.
+    pub profile: String,
     /// Level to force in the caps after the encoder, such as `"4"`; none: its own choice.
     pub level: Option<String>,
     /// Pixel format that it wants, such as `"NV12"` or `"I420"`.

@@ -281,8 +281,8 @@ fn check_encoder(at: &str, encoder: &Encoder) -> Result<(), Refusal> {
         Codec::H264 => &["constrained-baseline", "baseline", "main", "high"],
         Codec::Hevc => &["main"],
     };
-    if let Some(profile) = encoder.profile.as_ref().filter(|profile| !profiles.contains(&profile.as_str())) {
-        let text = format!("expected one of {} for {}, got {profile:?}", profiles.join(", "), encoder.codec);
+    if !profiles.contains(&encoder.profile.as_str()) {
+        let text = format!("expected one of {} for {}, got {:?}", profiles.join(", "), encoder.codec, encoder.profile);
         return refuse(format!("{at}.profile"), text);
     }
     // H.264 table A-1, HEVC table A.8, as GStreamer writes them in caps.

@@ -42,7 +42,7 @@ pub(super) fn encoder(element: &str, hardware: bool) -> Encoder {
         properties: BTreeMap::new(),
         controls: BTreeMap::new(),
         interval: IntervalControl { name: "key-int-max".into(), through: Through::Property, also: None },
-        profile: Some("main".into()),
+        profile: "main".into(),
         level: None,
         format: "I420".into(),
         memory: None,

@@ -111,8 +111,12 @@ fn raw_caps(format: &str, mode: Mode) -> String {
 
 /// What `encoder` takes: pictures of its format, in its memory.
 fn encoder_caps(encoder: &Encoder, mode: Mode) -> String {
-    let feature = encoder.memory.as_ref().map_or(String::new(), |memory| format!("({})", memory.feature));
-    format!("video/x-raw{feature},{}", pixels(&encoder.format, mode))
+    format!("video/x-raw{},{}", feature(encoder), pixels(&encoder.format, mode))
+}
+
+/// The memory that `encoder` takes pictures in, as caps write it: in brackets, and not at all for the system's.
+fn feature(encoder: &Encoder) -> String {
+    encoder.memory.as_ref().map_or(String::new(), |memory| format!("({})", memory.feature))
 }
 
 fn pixels(format: &str, mode: Mode) -> String {
@@ -206,7 +210,7 @@ impl Line {
         // Pictures are dropped before they cost a conversion, and repeated after it.
         let fewer = out.rate.hz() <= rate.hz();
         if !steady && fewer {
-            self.retime(out.rate);
+            self.retime(out.rate, "");
         }
         let same_shape = u64::from(mode.width) * u64::from(out.height) == u64::from(mode.height) * u64::from(out.width);
         match &plan.converter {
@@ -232,7 +236,7 @@ impl Line {
             }
         }
         if !steady && !fewer {
-            self.retime(out.rate);
+            self.retime(out.rate, &feature(encoder));
         }
         // Capture and conversion run beside the encoder; when that falls behind, pictures are lost here and not in the
         // driver, which has few buffers.
@@ -251,10 +255,10 @@ impl Line {
     }
 
     /// Makes the rate exactly `rate`. The first picture is not repeated back to the clock's zero, nor the one that ends a
-    /// gap into that gap: the timeline holds the last picture there.
-    fn retime(&mut self, rate: Rate) {
+    /// gap into that gap: the timeline holds the last picture there. `feature` names the memory of the pictures, in brackets.
+    fn retime(&mut self, rate: Rate, feature: &str) {
         self.element("videorate", &[("skip-to-first", "true"), ("max-duplication-time", "500000000")]);
-        self.caps(format!("video/x-raw,framerate={}/{}", rate.num, rate.den));
+        self.caps(format!("video/x-raw{feature},framerate={}/{}", rate.num, rate.den));
     }
 
     /// The encoder with its parser: access units as [`super::nal`] reads them.
@@ -263,7 +267,6 @@ impl Line {
             Codec::H264 => ("video/x-h264", "h264parse", "avc"),
             Codec::Hevc => ("video/x-h265", "h265parse", "hvc1"),
         };
-        let profile = encoder.profile.as_ref().map(|profile| format!(",profile={profile}")).unwrap_or_default();
         let level = encoder.level.as_ref().map(|level| format!(",level=(string){level}")).unwrap_or_default();
         let mut properties = encoder.properties.clone();
         properties.extend(tuning(&encoder.element, latency));
@@ -283,7 +286,7 @@ impl Line {
         }
         properties.insert("name".into(), "encoder".into());
         self.element_of(&encoder.element, &properties);
-        self.caps(format!("{media}{profile}{level}"));
+        self.caps(format!("{media},profile={}{level}", encoder.profile));
         self.element(parser, &[]);
         self.caps(format!("{media},stream-format={stream},alignment=au"));
     }

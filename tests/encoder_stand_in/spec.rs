@@ -19,7 +19,7 @@ pub enum Profile {
     Property,
     /// A property says what it makes, and its caps repeat what was asked for.
     PropertyUnchecked,
-    /// It makes Main, and its caps name no profile.
+    /// It makes Main, and its caps name no profile: a filter after it adds what it asks for.
     Unnamed,
 }
 

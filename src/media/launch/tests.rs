@@ -14,7 +14,7 @@ fn encoder(element: &str, through: Through) -> Encoder {
         properties: BTreeMap::new(),
         controls: BTreeMap::new(),
         interval: IntervalControl { name: control("interval"), through, also: None },
-        profile: Some("main".into()),
+        profile: "main".into(),
         level: None,
         format: "I420".into(),
         memory: None,
