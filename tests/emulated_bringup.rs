@@ -95,7 +95,8 @@ fn the_draft_for_a_board_that_nobody_knows_goes_on_air() {
     while !ingest.log().contains("deleteStream") && Instant::now() < deadline {
         sleep(Duration::from_millis(100));
     }
-    let picture = ["-map", "0:v", "-fps_mode", "passthrough", "-f", "framehash", "-hash", "md5", "-"];
+    let picture =
+        ["-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "framehash", "-hash", "md5", "-"];
     let decoded =
         Command::new("ffmpeg").args(["-v", "error", "-xerror", "-i"]).arg(&recording).args(picture).output().unwrap();
     let complaints = String::from_utf8_lossy(&decoded.stderr);
