@@ -37,7 +37,7 @@ fn the_draft_for_a_board_that_nobody_knows_goes_on_air() {
 
     // Step 1: what is there, and a draft of it. A second one does not overwrite what somebody has worked on.
     let seen = guest.run(&format!("{REGISTRY} fieldcastd probe"));
-    assert!(seen.contains("HDMI 000-0 (DV timings, selected"), "{seen}");
+    assert!(seen.contains("(DV timings, selected)"), "{seen}");
     guest.run(&format!("mkdir -p /etc/fieldcast/boards && {REGISTRY} fieldcastd probe --write-board {BOARD}"));
     let (code, again) = guest.try_run(&format!("{REGISTRY} fieldcastd probe --write-board {BOARD} 2>&1")).unwrap();
     assert!(code == 2 && again.contains("cannot be written"), "{again}");
@@ -65,9 +65,7 @@ fn the_draft_for_a_board_that_nobody_knows_goes_on_air() {
     let planned = guest.run(&format!("fieldcastd plan --mode {mode}"));
     let line = planned.lines().find(|line| line.contains("v4l2src")).unwrap_or_else(|| panic!("{planned}"));
     guest.run("v4l2-ctl -d /dev/video0 --set-dv-bt-timings query");
-    let launch = format!(
-        "cd /run && {REGISTRY} timeout -k 5 -s INT 20 gst-launch-1.0 -q {line} 2>&1; ls -s fieldcast-video.mkv"
-    );
+    let launch = format!("cd /run && {REGISTRY} timeout -k 5 -s INT 20 {line} 2>&1; ls -s fieldcast-video.mkv");
     let (_, said) = guest.try_run(&launch).unwrap();
     let blocks = said.lines().last().and_then(|last| last.split_whitespace().next()?.parse::<u32>().ok());
     assert!(blocks.is_some_and(|blocks| blocks > 20), "the line writes a file: {line}\n{said}");
@@ -95,7 +93,8 @@ fn the_draft_for_a_board_that_nobody_knows_goes_on_air() {
     while !ingest.log().contains("deleteStream") && Instant::now() < deadline {
         sleep(Duration::from_millis(100));
     }
-    let picture = ["-map", "0:v", "-fps_mode", "passthrough", "-f", "framehash", "-hash", "md5", "-"];
+    let picture =
+        ["-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "framehash", "-hash", "md5", "-"];
     let decoded =
         Command::new("ffmpeg").args(["-v", "error", "-xerror", "-i"]).arg(&recording).args(picture).output().unwrap();
     let complaints = String::from_utf8_lossy(&decoded.stderr);
