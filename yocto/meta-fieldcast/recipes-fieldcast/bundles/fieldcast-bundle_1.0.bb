@@ -1,7 +1,7 @@
 # nooelint: oelint.var.mandatoryvar.SRC_URI - it is made of an image
 SUMMARY = "An update for a Fieldcast box"
 DESCRIPTION = "A signed RAUC bundle of one slot. It goes on boards of its own kind only."
-LICENSE = "MIT | Apache-2.0"
+LICENSE = "MIT"
 
 inherit bundle
 

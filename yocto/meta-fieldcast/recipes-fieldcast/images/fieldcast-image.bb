@@ -1,7 +1,7 @@
 SUMMARY = "A Fieldcast box"
 DESCRIPTION = "Read-only root in two slots, state and recordings on a data partition, no way in but Fieldcast's own: no login, no \
 password, SSH installed and off."
-LICENSE = "MIT | Apache-2.0"
+LICENSE = "MIT"
 
 inherit core-image qemu
 

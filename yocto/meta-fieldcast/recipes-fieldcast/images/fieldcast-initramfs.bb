@@ -1,6 +1,6 @@
 SUMMARY = "The boot loader of boards whose own cannot choose between two systems"
 DESCRIPTION = "busybox and the script slots: it chooses a slot, mounts it read-only and starts it."
-LICENSE = "MIT | Apache-2.0"
+LICENSE = "MIT"
 
 inherit core-image
 
