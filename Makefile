@@ -69,6 +69,13 @@ faults: setup-test ## the fault campaign for SECONDS=600 with SEED: what can hap
 	tests/cross/arm64
 	SECONDS=$(SECONDS) SEED=$(SEED) cargo test --locked --test faults -- --include-ignored --nocapture --test-threads=1
 
+box-tests: setup-test ## the firmware in the emulated box: power-on, updates, power cuts, idle figures, with a table (SEED)
+	cargo build --locked --all-targets
+	tests/cross/arm64
+	rm -f $(TARGET)/tmp/box-tests.txt
+	SEED=$(SEED) cargo test --locked --no-fail-fast --test slots --test emulated_firmware -- --include-ignored --nocapture --test-threads=1; \
+	    result=$$?; cat $(TARGET)/tmp/box-tests.txt; exit $$result
+
 install: ## copy programs, boards and units below DESTDIR (PROGRAMS: where the built programs are)
 	install -d $(DESTDIR)/usr/bin $(DESTDIR)/usr/share/fieldcast/boards
 	install -m 755 $(foreach program,fieldcastd fieldcast-media,$(or $(PROGRAMS),$(TARGET)/release)/$(program)) $(DESTDIR)/usr/bin
