@@ -144,7 +144,7 @@ fn every_device_that_a_board_names_is_allowed() {
 
 /// The drivers' numbers or names (Documentation/admin-guide/devices.txt), as the units have them.
 fn devices_of_node(node: &str) -> Option<&'static [&'static str]> {
-    let known: [(&str, &'static [&'static str]); 15] = [
+    let known: [(&str, &'static [&'static str]); 17] = [
         ("/dev/video", &["char-81"]),
         ("/dev/v4l", &["char-81"]),
         ("/dev/fieldcast/hdmi", &["char-81"]),
@@ -158,6 +158,8 @@ fn devices_of_node(node: &str) -> Option<&'static [&'static str]> {
         ("/dev/ttyUSB", &["char-188"]),
         ("/dev/ttyACM", &["char-166"]),
         ("/dev/ttyAMA", &["char-204"]),
+        ("/dev/ttymxc", &["char-207"]),
+        ("/dev/ttyTHS", &["char-ttyTHS"]),
         ("/dev/ttyS", &["char-4"]),
         ("/dev/tty", &["char-4"]),
     ];
