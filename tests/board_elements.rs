@@ -6,7 +6,7 @@
 
 use fieldcast::{
     access_unit::{AccessUnit, CodecConfig},
-    board::{BitrateUnit, Board, Encoder, InputKind, KeyframeControl, Through},
+    board::{Align, BitrateUnit, Board, Encoder, InputKind, KeyframeControl, Through},
     control::{Signal, WorkerId},
     media::{
         Card, Order, Plan, Report, VideoPlan, launch, plan,
@@ -26,7 +26,10 @@ use std::{
     sync::OnceLock,
     time::{Duration, Instant},
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
 
 /// The worker's binary.
 const WORKER: &str = env!("CARGO_BIN_EXE_fieldcast-media");
@@ -54,8 +57,8 @@ const AFTER: u64 = 500_000;
 const MEASURED: usize = 50;
 const SETTLING: usize = 25;
 
-/// Software encoders share two cores: so many at a time.
-static RUNNING: Semaphore = Semaphore::const_new(3);
+/// Workers wait for live pictures most of the time: so many share two cores.
+static RUNNING: Semaphore = Semaphore::const_new(6);
 
 /// A folder with the stand-ins and the plugins that stay, for GST_PLUGIN_PATH.
 fn plugins() -> &'static Path {
@@ -186,10 +189,9 @@ fn plan_for(board: &Board, encoder: &Encoder, wanted: OutputMode, sent: &str) ->
         format: Some("YUYV".into()),
         protected: false,
     };
-    let others: Vec<String> =
-        board.encoders.iter().map(|other| other.element.clone()).filter(|name| *name != encoder.element).collect();
-    let plan = plan::video(board, input, &output, &signal, &others).expect("a plan");
-    VideoPlan { bitrate: BitRate::new(BEFORE), keyframe_interval: 900, encoders: vec![encoder.clone()], ..plan }
+    let board = Board { encoders: vec![encoder.clone()], ..board.clone() };
+    let plan = plan::video(&board, input, &output, &signal, &[]).expect("a plan");
+    VideoPlan { bitrate: BitRate::new(BEFORE), keyframe_interval: 900, ..plan }
 }
 
 fn mode(text: &str) -> Mode {
@@ -267,7 +269,8 @@ fn told(log: &[String], encoder: &Encoder, interval: u32) -> Result<(), String> 
         BitrateUnit::Kilobit => AFTER / 1000,
     };
     let change = format!("{through} {name} {} {value} running", encoder.bitrate.name);
-    check("the change", log.contains(&change), true).map_err(|error| format!("{error}: {change:?} is not in {log:?}"))?;
+    check("the change", log.contains(&change), true)
+        .map_err(|error| format!("{error}: {change:?} is not in {log:?}"))?;
     let keyframe = match &encoder.keyframe {
         KeyframeControl::Event => return Ok(()),
         KeyframeControl::V4l2Control => format!("control {name} force_key_frame 1 running"),
@@ -298,34 +301,33 @@ async fn try_still(board: &Board, encoder: &Encoder) -> Result<(), String> {
     check("IDR pictures of a still one", units.iter().filter(|unit| unit.key).count(), 2)
 }
 
+/// Everything that `encoder` is used for.
+async fn try_all(board: Board, encoder: Encoder) -> Result<(), String> {
+    let _turn = RUNNING.acquire().await.expect("a turn");
+    let all = async {
+        try_encoder(&board, &encoder).await?;
+        if !encoder.hardware {
+            return Ok(());
+        }
+        try_still(&board, &encoder).await?;
+        // A converter scales where the shape stays; else software draws borders.
+        try_mode(&board, &encoder, OutputMode::Fixed(board.limits.mode), "1280x720p30").await?;
+        try_mode(&board, &encoder, OutputMode::Fixed(mode("1280x720p25")), "1600x1200p30").await?;
+        try_mode(&board, &encoder, OutputMode::Follow, "1680x1050p30").await
+    };
+    all.await.map_err(|error: String| format!("{}: {} ({}): {error}", board.name, encoder.element, encoder.codec))
+}
+
 /// All encoders of the board, those of software once for all boards: they are all the same.
 async fn try_board(name: &str) {
-    let board = board(name);
-    let mut failed = Vec::new();
+    let (board, desktop) = (board(name), board("desktop"));
+    let mut running = JoinSet::new();
     for encoder in &board.encoders {
-        let known = self::board("desktop").encoders.contains(encoder) && name != "desktop";
-        if known || !installed(encoder) {
-            continue;
-        }
-        let _turn = RUNNING.acquire().await.expect("a turn");
-        let mut result = try_encoder(&board, encoder).await;
-        if encoder.hardware && result.is_ok() {
-            result = try_still(&board, encoder).await;
-            // A converter scales where the shape stays; else software draws borders.
-            for (wanted, sent) in [
-                (OutputMode::Fixed(board.limits.mode), "1280x720p30"),
-                (OutputMode::Fixed(mode("1280x720p25")), "1600x1200p30"),
-                (OutputMode::Follow, "1680x1050p30"),
-            ] {
-                if result.is_ok() {
-                    result = try_mode(&board, encoder, wanted, sent).await;
-                }
-            }
-        }
-        if let Err(error) = result {
-            failed.push(format!("{name}: {} ({}): {error}", encoder.element, encoder.codec));
+        if installed(encoder) && (name == "desktop" || !desktop.encoders.contains(encoder)) {
+            running.spawn(try_all(board.clone(), encoder.clone()));
         }
     }
+    let failed: Vec<String> = running.join_all().await.into_iter().filter_map(Result::err).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
@@ -389,14 +391,30 @@ async fn a_wrong_word_in_a_board_file_is_found() {
         ("jetson-nx", "nvv4l2h264enc", |it| it.memory = None, "it ended"),
         ("x86-n100", "vah264lpenc", |it| it.format = "I420".into(), "it ended"),
     ];
+    let mut running = JoinSet::new();
     for (name, element, damage, found) in broken {
-        let board = board(name);
-        let mut encoder = board.encoders.iter().find(|it| it.element == element).expect("an encoder").clone();
-        damage(&mut encoder);
-        let _turn = RUNNING.acquire().await.expect("a turn");
-        let error = try_encoder(&board, &encoder).await.expect_err(&format!("{name}: {element}: {found}"));
-        assert!(error.contains(found), "{name}: {element}: {found:?} is not in {error:?}");
+        running.spawn(async move {
+            let board = board(name);
+            let mut encoder = board.encoders.iter().find(|it| it.element == element).expect("an encoder").clone();
+            damage(&mut encoder);
+            let _turn = RUNNING.acquire().await.expect("a turn");
+            let error = try_encoder(&board, &encoder).await.expect_err(&format!("{name}: {element}: {found}"));
+            assert!(error.contains(found), "{name}: {element}: {found:?} is not in {error:?}");
+        });
     }
+    running.join_all().await;
+}
+
+#[tokio::test]
+async fn sizes_and_rates_that_hardware_does_not_survive_are_found() {
+    let wanted = |text| OutputMode::Fixed(mode(text));
+    let rock = board("rock-5b");
+    let unaligned = Encoder { align: Align::default(), ..rock.encoders[0].clone() };
+    try_mode(&rock, &unaligned, OutputMode::Follow, "1680x1050p30").await.expect_err("1680 is no multiple of 64");
+    let pi = board("raspberry-pi-4");
+    let slow = Encoder { min_rate: None, ..pi.encoders[0].clone() };
+    try_mode(&pi, &slow, wanted("640x360p5"), "1280x720p30").await.expect_err("5 pictures a second are too few");
+    try_mode(&pi, &pi.encoders[0], wanted("640x360p5"), "1280x720p30").await.expect("it is made 10 of them");
 }
 
 /// What a person pastes is what was tried here, but for its ends.
@@ -405,7 +423,10 @@ fn pictures_go_into_an_encoders_own_memory() {
     let board = board("jetson-nx");
     let plan = plan_for(&board, &board.encoders[0], OutputMode::Fixed(mode("1280x720p30")), "1920x1080p30");
     let line = launch::describe(&Plan::Video(plan));
-    assert!(line.contains("nvvidconv name=upload ! 'video/x-raw(memory:NVMM),format=NV12,width=1280,height=720"), "{line}");
+    assert!(
+        line.contains("nvvidconv name=upload ! 'video/x-raw(memory:NVMM),format=NV12,width=1280,height=720"),
+        "{line}"
+    );
     assert_eq!(line.matches("nvvidconv").count(), 1, "{line}");
     assert_eq!(Codec::H264, board.encoders[0].codec);
 }

@@ -49,13 +49,8 @@ fn shipped_boards_mean_what_they_meant() {
 /// CTA-861-G 7.5: what a source reads from the EDIDs that we load. `edid-decode --check` passes them, too.
 #[test]
 fn shipped_edids_announce_sound_and_the_modes_that_the_board_takes() {
-    let boards = [
-        ("orange-pi-5-plus", 16),
-        ("qemu-virt", 16),
-        ("raspberry-pi-4", 31),
-        ("raspberry-pi-5", 31),
-        ("rock-5b", 16),
-    ];
+    let boards =
+        [("orange-pi-5-plus", 16), ("qemu-virt", 16), ("raspberry-pi-4", 31), ("raspberry-pi-5", 31), ("rock-5b", 16)];
     for (name, most) in boards {
         let board = board(name);
         let InputKind::Hdmi(hdmi) = &board.inputs[0].kind else { panic!("{name}: HDMI comes first") };
@@ -128,7 +123,8 @@ fn a_pc_is_a_desktop_unless_a_board_names_it() {
     let folder = tempfile::tempdir().expect("a folder");
     if std::env::consts::ARCH == "x86_64" {
         assert_eq!(found(folder.path()).expect("a board").name, "desktop");
-        let beelink = machine(&[("sys/class/dmi/id/sys_vendor", "AZW\n"), ("sys/class/dmi/id/product_name", "MINI S\n")]);
+        let beelink =
+            machine(&[("sys/class/dmi/id/sys_vendor", "AZW\n"), ("sys/class/dmi/id/product_name", "MINI S\n")]);
         assert_eq!(Board::find(beelink.path(), &[shipped()], None).expect("a board").name, "x86-n100");
     }
     let write = |name: &str, dmi: &str| {
@@ -455,6 +451,15 @@ fn the_examples_of_the_readme_are_front_panels() {
         };
         assert_eq!(answer_front(&format!("{go}{display}{block}"), "", ""), "accepted", "{block}");
     }
+}
+
+#[test]
+fn an_entity_is_known_by_how_its_name_starts() {
+    let board = board("raspberry-pi-5");
+    let InputKind::Hdmi(hdmi) = &board.inputs[0].kind else { panic!("HDMI comes first") };
+    let (bridge, receiver) = (&hdmi.links[0].source, &hdmi.links[0].sink);
+    assert!(bridge.is_of("tc358743 4-000f") && bridge.is_of("tc358743 11-000f") && !bridge.is_of("imx219 4-0010"));
+    assert!(receiver.is_of("csi2") && !receiver.is_of("csi2-1"));
 }
 
 #[test]

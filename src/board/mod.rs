@@ -165,10 +165,17 @@ pub struct Link {
 /// A pad of a media-controller entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pad {
-    /// The entity's name.
+    /// The entity's name; with `*` at its end, how it starts: names of I2C devices end in bus and address.
     pub entity: String,
     /// The pad's index.
     pub index: u16,
+}
+
+impl Pad {
+    /// Whether it is one of the entity called `name`.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.entity == name || self.entity.strip_suffix('*').is_some_and(|start| name.starts_with(start))
+    }
 }
 
 /// A camera.

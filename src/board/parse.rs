@@ -1,8 +1,8 @@
 //! From a board file's text to a checked [`Board`]: strict, and each refusal names line, field and what was expected.
 
 use super::{
-    Align, Audio, Board, Camera, Converter, DeviceMatch, Encoder, Hdmi, Input, InputKind, KeyframeControl, Limits, Link,
-    Match, Pad,
+    Align, Audio, Board, Camera, Converter, DeviceMatch, Encoder, Hdmi, Input, InputKind, KeyframeControl, Limits,
+    Link, Match, Pad,
     parse_front::{self, RawButton, RawDisplay, RawLamp},
     problem::{Problem, explain, line_of},
 };

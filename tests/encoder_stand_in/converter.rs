@@ -72,7 +72,8 @@ impl Shared {
             let mut surface = gst::Buffer::with_size(formats.to.size()).map_err(failed)?;
             {
                 let surface = surface.make_mut();
-                let mut sink = gst_video::VideoFrameRef::from_buffer_ref_writable(surface, &formats.to).map_err(failed)?;
+                let mut sink =
+                    gst_video::VideoFrameRef::from_buffer_ref_writable(surface, &formats.to).map_err(failed)?;
                 formats.converter.frame_ref(&source, &mut sink);
             }
             let mut meta = gst::meta::CustomMeta::add(to, SURFACE).map_err(failed)?;
@@ -229,7 +230,8 @@ fn templates(sink: &str, src: &str) -> Vec<gst::PadTemplate> {
 }
 
 const ISP: &str = "video/x-raw,format={I420,YV12,NV12,NV21,YUY2,YVYU,UYVY,VYUY,RGB,BGR,RGBx,BGRx,RGB16}";
-const G2D_IN: &str = "video/x-raw,format={RGB16,RGBx,RGBA,BGRA,BGRx,BGR16,I420,NV12,UYVY,YUY2,YVYU,YV12,NV16,NV21,VYUY}";
+const G2D_IN: &str =
+    "video/x-raw,format={RGB16,RGBx,RGBA,BGRA,BGRx,BGR16,I420,NV12,UYVY,YUY2,YVYU,YV12,NV16,NV21,VYUY}";
 const G2D_OUT: &str = "video/x-raw,format={RGB16,RGBx,RGBA,BGRA,BGRx,BGR16,UYVY,YUY2,NV12}";
 const NVVIDCONV: &str = "video/x-raw(memory:NVMM),format={I420,UYVY,YUY2,YVYU,NV12,GRAY8,BGRx,RGBA};\
                          video/x-raw,format={I420,UYVY,YUY2,YVYU,NV12,GRAY8,BGRx,RGBA}";

@@ -143,7 +143,8 @@ impl Driver {
         let (control, _) = found.ok_or(libc::EINVAL)?;
         query.id = control.id;
         query.name = [0; 32];
-        query.name[..control.name.len().min(31)].copy_from_slice(&control.name.as_bytes()[..control.name.len().min(31)]);
+        query.name[..control.name.len().min(31)]
+            .copy_from_slice(&control.name.as_bytes()[..control.name.len().min(31)]);
         (query.minimum, query.maximum) = (clamped(control.min), clamped(control.max));
         (query.step, query.default_value) = (1, clamped(control.default));
         Ok(())
@@ -160,12 +161,7 @@ fn clamped(value: i64) -> i32 {
 /// As ioctl(2): `argument` has to be what `request` takes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_void) -> c_int {
-    let driver = OPEN
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .iter()
-        .find(|driver| driver.fd() == fd)
-        .cloned();
+    let driver = OPEN.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|driver| driver.fd() == fd).cloned();
     let Some(driver) = driver else {
         // SAFETY: handed on as it came.
         return unsafe { libc::syscall(libc::SYS_ioctl, fd, request, argument) as c_int };

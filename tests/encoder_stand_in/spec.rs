@@ -154,9 +154,11 @@ const H264: &str = "video/x-h264,stream-format=byte-stream,alignment=au";
 const H265: &str = "video/x-h265,stream-format=byte-stream,alignment=au";
 const NVMM: &str = "video/x-raw(memory:NVMM),format={I420,NV12,P010_10LE}";
 const VA: &str = "video/x-raw(memory:VAMemory),format=NV12;video/x-raw,format=NV12";
-const VPU: &str = "video/x-raw,format={NV12,I420,YUY2,UYVY,RGBA,RGBx,RGB16,RGB15,BGRA,BGRx,BGR16},width=[64,1920],height=[64,1088]";
+const VPU: &str =
+    "video/x-raw,format={NV12,I420,YUY2,UYVY,RGBA,RGBx,RGB16,RGB15,BGRA,BGRx,BGR16},width=[64,1920],height=[64,1088]";
 /// Of the widths that the element takes, those that the chip is known to survive (rockchip-linux/mpp#557).
-const MPP: &str = "video/x-raw,format={NV12,I420,YUY2,UYVY,NV16,NV24,RGB16,BGR16,BGRx,RGBx},width=[64,8192,64],height=[64,8192]";
+const MPP: &str =
+    "video/x-raw,format={NV12,I420,YUY2,UYVY,NV16,NV24,RGB16,BGR16,BGRx,RGBx},width=[64,8192,64],height=[64,8192]";
 
 /// All encoders.
 pub const MPP_H264: Spec = Spec {
