@@ -32,6 +32,7 @@
 //! | [`studio`] | X Media Studio's Producer by X's API: accounts, Sources, Broadcasts, media; used by box and desk |
 //! | [`state`] [`host`] [`clock`] [`sys`] | the state folder, the box's figures, what time it is, system calls |
 //! | [`network`] [`watch`] [`notify`] [`log`] | what changes on the network and at devices, the service manager, the log |
+//! | [`provision`] | `fieldcast.toml` of a stick or the boot partition: networks, settings, keys; a root oneshot |
 //! | [`cli`] [`daemon`] | the command line, and the loop that owns clock, channels and edges |
 //! | [`desk`] | `fieldcast`, the operator's command line: a program of its own that shares words and messages with the box |
 //!
@@ -58,6 +59,7 @@ pub mod network;
 pub mod notify;
 pub mod panel;
 pub mod program;
+pub mod provision;
 pub mod remote;
 pub mod settings;
 pub mod state;

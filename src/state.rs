@@ -27,7 +27,7 @@ const VERSION: u32 = 1;
 const DAMAGED_KEPT: u32 = 3;
 
 /// What outlives a factory reset: who the box is, and the time that it certainly is, by which certificates are judged.
-const KEPT: [&str; 2] = ["id.json", ClockFloor::FILE];
+pub(crate) const KEPT: [&str; 2] = ["id.json", ClockFloor::FILE];
 
 /// The state folder, held by one daemon at a time.
 #[derive(Debug)]
@@ -91,18 +91,7 @@ impl StateFolder {
     /// # Errors
     /// The last one: something is left.
     pub fn reset(&self) -> io::Result<()> {
-        let mut result = Ok(());
-        for entry in fs::read_dir(&self.path)?.flatten() {
-            let path = entry.path();
-            let deleted = match entry.file_type() {
-                _ if KEPT.iter().any(|kept| entry.file_name() == **kept) => continue,
-                // A link is no folder: what it leads to is not ours.
-                Ok(kind) if kind.is_dir() => fs::remove_dir_all(path),
-                _ => fs::remove_file(path),
-            };
-            result = deleted.and(result);
-        }
-        self.folder.sync_all().and(result)
+        empty(&self.path, &KEPT)
     }
 
     /// Writes a versioned JSON file; as [`Self::replace`].
@@ -123,6 +112,31 @@ impl StateFolder {
         let (overrides, fault) = read(&self.path, OVERRIDES, |text| parse_overrides(text).ok());
         (overrides.unwrap_or_default(), fault)
     }
+}
+
+/// Deletes everything in `folder` but what is `kept`; goes on after an error.
+///
+/// # Errors
+/// The last one: something is left.
+pub fn empty(folder: &Path, kept: &[&str]) -> io::Result<()> {
+    let mut result = Ok(());
+    for entry in fs::read_dir(folder)?.flatten() {
+        let path = entry.path();
+        let deleted = match entry.file_type() {
+            _ if kept.iter().any(|kept| entry.file_name() == **kept) => continue,
+            // A link is no folder: what it leads to is not ours.
+            Ok(kind) if kind.is_dir() => fs::remove_dir_all(path),
+            _ => fs::remove_file(path),
+        };
+        result = deleted.and(result);
+    }
+    File::open(folder)?.sync_all().and(result)
+}
+
+/// Reads the versioned JSON file `name` of `folder` without setting a damaged one aside.
+pub fn peek<T: DeserializeOwned>(folder: &Path, name: &str) -> Option<T> {
+    let file: Versioned<T> = serde_json::from_str(&read_text(&folder.join(name)).ok().flatten()?).ok()?;
+    (file.version == VERSION).then_some(file.content)
 }
 
 /// Reads the versioned JSON file `name` of `folder`; a damaged one is set aside. None without a fault: it was never written.

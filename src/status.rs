@@ -399,6 +399,13 @@ pub struct Stats {
     pub uplinks: Vec<UplinkStats>,
     /// Hottest thermal zone, degrees Celsius.
     pub temperature_c: Option<f64>,
+    /// How much warmer the box may get before the board slows down, degrees Celsius, below 0 beyond that; null where the
+    /// hardware does not tell.
+    pub heat_headroom_c: Option<f64>,
+    /// The most that heat leaves of the bitrate, bit/s; null while it takes nothing.
+    pub heat_bitrate_cap: Option<u64>,
+    /// Whether every second picture is left out because of heat.
+    pub heat_half_pictures: bool,
     /// Whether heat or a weak power supply slows the processor down; null where the hardware does not tell.
     pub throttled: Option<bool>,
     /// CPU use of the daemon and its workers, in cores.

@@ -1,17 +1,22 @@
 //! The command line: what can be typed, what needs no daemon, and what asks the running one.
 
 mod check;
+mod draft;
 mod ended;
 pub mod look;
 mod pair;
 mod plan;
 mod prepare;
+mod provision;
+mod rescue;
 
 pub use check::check;
 pub use ended::ended;
 pub use pair::{pair, revoke, tokens};
 pub use plan::plan;
 pub use prepare::run;
+pub use provision::{check as check_provision, provision};
+pub use rescue::rescue;
 
 use crate::{settings, state, units::Mode};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -62,6 +67,7 @@ Exit codes:
 Files:
   /etc/fieldcast/settings.toml              the operator's; never written by the daemon
   /usr/share/fieldcast/boards/*.toml        one for each hardware variant
+  /etc/fieldcast/boards/*.toml              your own, which come first
   /var/lib/fieldcast/                       state: changes made on a surface, whether to be on air
 
 Environment:
@@ -93,6 +99,13 @@ pub enum Verb {
     /// again.
     #[command(verbatim_doc_comment)]
     Run(Place),
+    /// Stand in for a daemon that does not stay up
+    ///
+    /// Shows on display and status why it does not run, and takes commands; captures and pushes
+    /// nothing. Its systemd unit starts it when the daemon has failed for good. It ends by itself
+    /// after ten minutes, or on `restart`, and the daemon is tried again.
+    #[command(verbatim_doc_comment)]
+    Rescue(Place),
     /// Explain the settings and the board, and list everything that is wrong with them
     ///
     /// Every problem is one line with file, line, key and what was expected. With nothing wrong
@@ -117,6 +130,11 @@ pub enum Verb {
         /// Print JSON instead of a table
         #[arg(long)]
         json: bool,
+        /// Draft a board file for this machine instead, into FILE or on standard output
+        ///
+        /// Lines with "check:" are for a person to decide. FILE is never overwritten.
+        #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "json")]
+        write_board: Option<Option<PathBuf>>,
     },
     /// Tell whether this box could go on air now, without going on air
     ///
@@ -148,6 +166,20 @@ pub enum Verb {
     /// Restart the box if the daemon has ended for that: what its systemd unit runs after it
     #[command(hide = true)]
     Ended,
+    /// Take over a fieldcast.toml from a USB stick or the boot partition, or explain one
+    ///
+    /// On a box its image runs this as root before the network is up; what is wrong leaves
+    /// everything as it was, and the display says why. At a desk, --check FILE explains a file
+    /// before it is carried to a box.
+    #[command(verbatim_doc_comment)]
+    Provision {
+        /// Explain this file, change nothing
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
+        /// With --check: a board's name, or a board file; without it the board that matches this machine
+        #[arg(long, value_name = "BOARD", requires = "check")]
+        board: Option<String>,
+    },
     /// List the paired computers
     Tokens(Place),
     /// Let a paired computer not use the box any more

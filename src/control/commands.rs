@@ -38,6 +38,9 @@ impl Control {
         if self.shutdown.is_some() {
             return Err(Answer::failed(Reason::WrongState, "The box is shutting down"));
         }
+        if let Some(refusal) = self.refuse_in_rescue(&command) {
+            return Err(refusal);
+        }
         match command {
             Command::Start { sources } => self.start(request, sources, now),
             Command::Stop { confirm, end } => {

@@ -1,6 +1,6 @@
 //! What the control core is told, and what it wants done.
 
-use super::{broadcast::SavedBroadcast, menu::Pin, update};
+use super::{broadcast::SavedBroadcast, heat::Heat, menu::Pin, update};
 use crate::{
     board::ButtonRole,
     command::{Answer, Command, Cut, Origin},
@@ -175,6 +175,8 @@ pub enum Event {
     Measured(BitRate),
     /// The box is in another network: the video bitrate that it carried the last time.
     KnownRate(Option<BitRate>),
+    /// How hot the box is; once a second, before [`Event::Tick`].
+    Heat(Heat),
     /// Another interface, address or route: waiting uplinks may succeed now.
     NetworkChanged,
     /// The front panel's display came or went, or failed once more.

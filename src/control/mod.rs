@@ -8,12 +8,14 @@ mod commands;
 mod content;
 pub mod event;
 pub mod fault;
+pub mod heat;
 mod lane;
 mod meter;
 pub mod onair;
 mod pace;
 pub mod rate;
 mod reconcile;
+mod rescue;
 mod show;
 mod status;
 mod stills;
@@ -40,6 +42,7 @@ use crate::{
 use backup::Backup;
 use broadcast::{Broadcast, SavedBroadcast};
 use content::Content;
+use heat::Governor;
 use jiff::Timestamp;
 use lane::Lane;
 use menu::Menu;
@@ -84,6 +87,8 @@ pub struct Control {
     chosen_sources: Option<Vec<String>>,
     shutdown: Option<Time>,
     restart: Option<Restart>,
+    /// Some: the daemon does not stay up, and this stands in for it.
+    rescue: Option<rescue::Rescue>,
 
     signals: BTreeMap<String, Signal>,
     /// Sound cards that can be recorded from; none: not known yet.
@@ -104,6 +109,7 @@ pub struct Control {
     /// The push ends then, or once the Broadcast has ended.
     stop_at: Option<Time>,
     pace: Pace,
+    heat: Governor,
     show: Show,
     stills: Stills,
     /// Whether the push was acknowledged already.
@@ -164,6 +170,7 @@ impl Control {
             chosen_sources: saved.and_then(|saved| saved.sources),
             shutdown: None,
             restart: None,
+            rescue: None,
             signals: BTreeMap::new(),
             cards: None,
             card_missing: None,
@@ -178,6 +185,7 @@ impl Control {
             broadcast: Broadcast::new(broadcast, now),
             stop_at: None,
             pace: Pace::default(),
+            heat: Governor::default(),
             show: Show { cut, mute, ..Show::default() },
             stills: Stills::default(),
             acknowledged: false,
@@ -239,6 +247,7 @@ impl Control {
             }
             Event::KeyframeWanted => self.keyframe_wanted = true,
             Event::Measured(rate) => self.pace.measured(rate),
+            Event::Heat(heat) => self.note_heat(heat, now.time),
             Event::KnownRate(known) => self.note_known_rate(known),
             Event::Pin(pin) => self.pin = pin,
             Event::NetworkChanged => {
@@ -271,6 +280,7 @@ impl Control {
         wakes.extend(self.backup.wake().filter(|_| self.spare().is_some()));
         wakes.extend(self.show.next_wake(self.running.push.on_signal_loss));
         wakes.extend([self.settled_at()]);
+        wakes.extend(self.rescue_wake());
         wakes.extend(self.pin.as_ref().map(|pin| pin.until));
         wakes.extend(self.stills.next_wake());
         if self.wanted_signal().is_some() {

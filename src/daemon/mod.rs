@@ -20,7 +20,8 @@ use crate::{
     clock::Dates,
     command::{Answer, Cut},
     control::{
-        CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, broadcast::SavedBroadcast, menu::View, update::Told,
+        CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, broadcast::SavedBroadcast, heat::Heat, menu::View,
+        update::Told,
     },
     host::Host,
     http,
@@ -80,8 +81,19 @@ pub struct Start {
     pub faults: Vec<Fault>,
     /// The display, which has been showing the splash; none: the board has none.
     pub front: Option<Front>,
+    /// Some: this is the rescue of a box whose daemon does not stay up.
+    pub rescue: Option<Rescue>,
     /// What edges tell, of which the display was the first.
     pub events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
+}
+
+/// What the rescue knows of the daemon.
+#[derive(Debug)]
+pub struct Rescue {
+    /// Why it does not run, for people.
+    pub why: String,
+    /// The state folder is a substitute: the box's own cannot be used.
+    pub substitute: bool,
 }
 
 /// How the daemon ended.
@@ -108,8 +120,13 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
     let (access, https) = Access::open(&mut start);
     let listen = start.layers.settings().http.listen;
     let address = if https.is_some() { listen } else { loopback(listen) };
+    let rescue = start.rescue.is_some();
     let listeners = http::listen(address)
-        .with_context(|| format!("cannot listen on http.listen = \"{listen}\": choose another port in the settings"))?;
+        .with_context(|| format!("cannot listen on http.listen = \"{listen}\": choose another port in the settings"));
+    let listeners = needed(rescue, listeners)?.unwrap_or_default();
+    if !rescue && !sys::landlock_is_there() {
+        tracing::warn!("this kernel has no Landlock: media workers can read the files of the daemon's user");
+    }
     for listener in &listeners {
         let address = listener.local_addr()?;
         let scheme = if address.ip().is_loopback() { "http" } else { "https" };
@@ -139,10 +156,13 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
         async move { network::watch("/".as_ref(), events).await }
     });
     daemon.watch_inputs()?;
-    let _cards = capture::sound::watch("/".into(), events.clone()).context("sound cards")?;
+    let cards = (!rescue).then(|| capture::sound::watch("/".into(), events.clone()).context("sound cards"));
+    let _cards = cards.transpose()?;
     let keypad = daemon.front.as_ref().and_then(Front::keypad).cloned();
-    let _lamps = lamps::follow(&daemon.control.board().lamps, LEDS.into(), keypad, shown.tally).context("lamps")?;
-    let _buttons = buttons::watch(&daemon.control.board().buttons, events).context("buttons")?;
+    let lamps = lamps::follow(&daemon.control.board().lamps, LEDS.into(), keypad, shown.tally).context("lamps");
+    let _lamps = needed(rescue, lamps)?;
+    let buttons = buttons::watch(&daemon.control.board().buttons, events).context("buttons");
+    let _buttons = needed(rescue, buttons)?;
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -176,6 +196,18 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
     }
     daemon.end_remote(wish_queue).await;
     Ok(if daemon.reboot { Ended::Reboot } else { Ended::Stopped })
+}
+
+/// What the daemon cannot be without; the rescue can: it may be what stopped the daemon.
+fn needed<T>(rescue: bool, part: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match part {
+        Ok(part) => Ok(Some(part)),
+        Err(error) if rescue => {
+            tracing::error!("goes on without: {error:#}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The address on loopback with the port of `listen`.
@@ -224,6 +256,8 @@ struct Daemon {
     stick: bool,
     /// Who wants to know how far an update is.
     told: Option<mpsc::UnboundedSender<Progress>>,
+    /// The state folder is a substitute, and the box's own cannot be used.
+    substitute: bool,
     floor: ClockFloor,
     trust: Arc<Trust>,
     /// None: the accounts cannot be kept.
@@ -280,25 +314,37 @@ impl Daemon {
         done: mpsc::UnboundedSender<Done>,
     ) -> io::Result<(Self, Shown, mpsc::UnboundedReceiver<Event>)> {
         let now = sys::now();
-        let Start { board, layers, settings, state, id, mut faults, front, events: (events, event_queue) } = start;
-        let (saved, fault) = state.load("intent.json");
-        faults.extend(fault);
-        let (broadcast, fault) = state.load::<Option<SavedBroadcast>>(BROADCAST);
-        faults.extend(fault);
+        let Start { board, layers, settings, state, id, mut faults, front, rescue, events: (events, event_queue) } =
+            start;
+        let (mut saved, mut broadcast, mut rates) = (None, None, rates::Rates::default());
+        // What may be what stopped the daemon is left alone, for the daemon to go on with.
+        if rescue.is_none() {
+            let (intent, fault) = state.load("intent.json");
+            faults.extend(fault);
+            let (record, fault) = state.load::<Option<SavedBroadcast>>(BROADCAST);
+            faults.extend(fault);
+            let (known, fault) = rates::Rates::load(&state);
+            faults.extend(fault);
+            (saved, broadcast, rates) = (intent, record.flatten(), known);
+        }
         let (floor, fault) = ClockFloor::load(&state);
-        faults.extend(fault);
-        let (rates, fault) = rates::Rates::load(&state);
         faults.extend(fault);
         let trust = Arc::new(Trust::load(
             floor.time().map_or(Duration::ZERO, |time| Duration::from_secs(time.as_second().unsigned_abs())),
         ));
-        let studio = Studio::open(&layers.settings().studio, state.path(), trust.clone())
-            .inspect_err(|error| tracing::error!("the Studio: {error}"))
-            .ok();
+        let studio = rescue.is_none().then(|| Studio::open(&layers.settings().studio, state.path(), trust.clone()));
+        let studio = studio.transpose().unwrap_or_else(|error| {
+            tracing::error!("the Studio: {error}");
+            None
+        });
         let host = Host::new("/", state.path());
         let state = Arc::new(state);
         let files = files::Files::start(state.clone(), done.clone())?;
-        let control = Control::new(board, layers.settings().clone(), id, saved, broadcast.flatten(), now);
+        let mut control = Control::new(board, layers.settings().clone(), id, saved, broadcast, now);
+        let substitute = rescue.as_ref().is_some_and(|rescue| rescue.substitute);
+        if let Some(Rescue { why, .. }) = rescue {
+            control.begin_rescue(why, now);
+        }
         let empty = control.status(Now { time: now, wall: None }, None, Stats::default());
         let (status, status_shown) = watch::channel(Arc::new(empty));
         let view = Arc::new(control.view(now));
@@ -315,6 +361,7 @@ impl Daemon {
             image: false,
             stick: false,
             told: None,
+            substitute,
             sets: VecDeque::new(),
             floor,
             trust,
@@ -373,8 +420,8 @@ impl Daemon {
             Event::Uplink { id, report: uplink::Report::Closed } => drop(self.uplinks.remove(id)),
             _ => {}
         }
-        // Ten a second for each uplink: they are shown with the next figures.
-        let routine = matches!(event, Event::Uplink { report: uplink::Report::Link(_), .. });
+        // Ten a second for each uplink, and before each tick: they are shown with the next figures.
+        let routine = matches!(event, Event::Uplink { report: uplink::Report::Link(_), .. } | Event::Heat(_));
         let effects = self.control.handle(event, now);
         let shown = !routine || !effects.is_empty();
         for effect in effects {
@@ -388,6 +435,9 @@ impl Daemon {
 
     /// Follows every input of the board.
     fn watch_inputs(&mut self) -> anyhow::Result<()> {
+        if self.control.in_rescue() {
+            return Ok(());
+        }
         let board = self.control.board();
         let output = match self.layers.settings().output.mode {
             OutputMode::Fixed(mode) => mode,
@@ -461,23 +511,25 @@ impl Daemon {
         let second = self.next_second <= now;
         if second {
             self.next_second = now + SECOND;
-            self.measure(now);
+            let heat = self.measure(now);
             self.look_at_input(now);
             self.hide_pin(now);
             self.look_for_sticks();
+            self.handle(Event::Heat(heat));
         }
         if second || self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);
         }
     }
 
-    /// Takes the host's figures, and keeps the time for a start without a clock.
-    fn measure(&mut self, now: Time) {
+    /// Takes the host's figures, and keeps the time for a start without a clock; gives how hot it is.
+    fn measure(&mut self, now: Time) -> Heat {
         let mut pids = vec![std::process::id()];
         pids.extend(self.workers.values().filter_map(Worker::pid));
         let figures = self.host.sample(now, &pids);
         self.figures = Stats {
             temperature_c: figures.temperature_c,
+            heat_headroom_c: figures.headroom_c,
             throttled: figures.throttled,
             cpu: figures.cpu,
             memory_bytes: figures.memory_bytes,
@@ -491,6 +543,7 @@ impl Daemon {
             let saved = self.floor.note(wall);
             self.files.keep(ClockFloor::FILE, saved);
         }
+        Heat { headroom: figures.headroom_c, throttled: figures.throttled_by_heat }
     }
 
     fn publish(&mut self, now: Now) {

@@ -130,6 +130,9 @@ impl Daemon {
     fn reset(&mut self, request: RequestId) {
         self.files.end();
         let answer = match self.state.reset() {
+            Ok(()) if self.substitute => {
+                Answer::failed(Reason::Internal, "The state folder cannot be used, so nothing in it could be deleted")
+            }
             Ok(()) => Answer::done(),
             Err(error) => {
                 tracing::error!("the state folder cannot be emptied: {error}");

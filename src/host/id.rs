@@ -1,7 +1,7 @@
 //! The box's id: made from the hardware, so that a cloned card does not make a second box of the same id.
 
 use crate::{
-    state::{StateFolder, not_saved},
+    state::{StateFolder, not_saved, peek},
     status::Fault,
 };
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,14 @@ pub fn box_id(root: &Path, state: &StateFolder) -> (String, Option<Fault>) {
     }
     let saved = state.save(FILE, &identity);
     (identity.id, saved.err().map(|error| not_saved(&error)).or(damaged))
+}
+
+/// The same without keeping it, of a box whose state is in the folder `state`; none: it would be a random one that nobody has
+/// kept yet.
+pub fn known_id(root: &Path, state: &Path) -> Option<String> {
+    let kept = peek::<Identity>(state, FILE);
+    let identity = chosen(serial(root), &addresses(root), kept.as_ref());
+    (identity.made_of != RANDOM || kept.is_some()).then_some(identity.id)
 }
 
 fn chosen(serial: Option<String>, addresses: &[String], kept: Option<&Identity>) -> Identity {
@@ -150,5 +158,17 @@ mod tests {
         assert!(first.len() == 11 && first.starts_with("fc-"), "{first}");
         assert_eq!(id(&state, Vec::new()), first);
         assert_eq!(id(&state, card("eth0", "00:11:22:33:44:55\n", &[])), first);
+    }
+
+    #[test]
+    fn it_can_be_known_without_being_kept() {
+        let (folder, state) = state();
+        let none = tree(&[]);
+        assert_eq!(known_id(none.path(), folder.path()), None);
+        assert_eq!(fs::read_dir(folder.path()).expect("list").count(), 0, "nothing was written");
+        let first = id(&state, Vec::new());
+        assert_eq!(known_id(none.path(), folder.path()), Some(first));
+        let serial = tree(&[("proc/device-tree/serial-number", "10000000abcd1c36\0")]);
+        assert_eq!(known_id(serial.path(), folder.path()).as_deref(), Some("fc-abcd1c36"));
     }
 }

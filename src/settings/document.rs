@@ -2,7 +2,7 @@
 
 use super::{Settings, Source, check};
 use crate::board::Board;
-use serde::Deserialize as _;
+use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -60,7 +60,7 @@ impl fmt::Display for Problems {
 }
 
 /// Reads a text file of at most 256 KiB.
-pub(super) fn read(path: &Path) -> Result<String, String> {
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     // Asked before it is opened: opening a FIFO would wait for a writer.
     let meta = path.metadata().map_err(unreadable)?;
@@ -80,14 +80,14 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
 
 /// A file's table and where its keys are.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Document {
-    pub(super) table: Table,
+pub(crate) struct Document {
+    pub(crate) table: Table,
     lines: BTreeMap<String, usize>,
 }
 
 impl Document {
     /// Parses TOML; the error is its line and what was expected.
-    pub(super) fn parse(text: &str) -> Result<Self, (Option<usize>, String)> {
+    pub(crate) fn parse(text: &str) -> Result<Self, (Option<usize>, String)> {
         let line_of =
             |offset: usize| text.as_bytes()[..offset.min(text.len())].iter().filter(|&&b| b == b'\n').count() + 1;
         let line = |error: &toml::de::Error| error.span().map(|span| line_of(span.start));
@@ -101,7 +101,7 @@ impl Document {
     }
 
     /// The line of the place `at`, or of what it is in.
-    pub(super) fn line(&self, at: &str) -> Option<usize> {
+    pub(crate) fn line(&self, at: &str) -> Option<usize> {
         let mut at = at;
         loop {
             match (self.lines.get(at), at.rfind(['.', '['])) {
@@ -139,81 +139,98 @@ fn joined(path: &str, key: &str) -> String {
 
 /// Something wrong at one or several places, such as `source[0].url`; the first is where people should look.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Flaw {
-    pub(super) at: Vec<String>,
-    pub(super) text: String,
+pub(crate) struct Flaw {
+    pub(crate) at: Vec<String>,
+    pub(crate) text: String,
 }
 
 impl Flaw {
-    pub(super) fn new(at: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn new(at: impl Into<String>, text: impl Into<String>) -> Self {
         Self { at: vec![at.into()], text: text.into() }
     }
 }
 
 /// Whether one place is, or is in, the other.
-pub(super) fn related(a: &str, b: &str) -> bool {
+pub(crate) fn related(a: &str, b: &str) -> bool {
     let within = |inner: &str, outer: &str| {
         inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
     within(a, b) || within(b, a)
 }
 
-/// Makes [`Settings`] of a table, or names all its flaws.
-pub(super) fn settings(table: &Table, board: Option<&Board>) -> Result<Settings, Vec<Flaw>> {
+/// Makes [`Settings`] of a table, or names all its flaws, with their places in the table.
+pub(crate) fn settings(table: &Table, board: Option<&Board>) -> Result<Settings, Vec<Flaw>> {
+    let (settings, mut flaws) = tolerant::<Settings>(table, &KNOWN);
+    let Some(settings) = settings else { return Err(flaws) };
+    add_checked(&mut flaws, check::cross(&settings, board));
+    if flaws.is_empty() { Ok(settings) } else { Err(flaws) }
+}
+
+/// Reads what can be read of a table whose keys are `known`, and names what is wrong with the rest; none when nothing can.
+pub(crate) fn tolerant<T: DeserializeOwned>(table: &Table, known: &BTreeSet<String>) -> (Option<T>, Vec<Flaw>) {
     let mut table = table.clone();
     let mut flaws = Vec::new();
-    refuse_unknown(&mut table, "", "", &mut flaws);
+    refuse_unknown(&mut table, "", "", known, &mut flaws);
     // A wrong value is noted and taken out, until the rest can be read.
     loop {
-        match serde_path_to_error::deserialize::<_, Settings>(Value::Table(table.clone())) {
-            Ok(settings) => {
-                let wrong: Vec<String> = flaws.iter().flat_map(|flaw| flaw.at.clone()).collect();
-                // What depends on a value that was taken out was judged by its default: say nothing about it.
-                for flaw in check::cross(&settings, board) {
-                    let misjudged = flaw.at.iter().any(|at| wrong.iter().any(|wrong| related(at, wrong)));
-                    // One message for one value.
-                    if !misjudged && !flaws.iter().any(|other| other.at.first() == flaw.at.first()) {
-                        flaws.push(flaw);
-                    }
-                }
-                return if flaws.is_empty() { Ok(settings) } else { Err(flaws) };
-            }
+        match serde_path_to_error::deserialize::<_, T>(Value::Table(table.clone())) {
+            Ok(content) => return (Some(content), flaws),
             Err(error) => {
                 let path: Vec<Segment> = error.path().iter().cloned().collect();
                 flaws.push(Flaw::new(error.path().to_string(), plain(error.inner().message())));
                 if flaws.len() >= FLAW_LIMIT || !take_out(&mut table, &path) {
-                    return Err(flaws);
+                    return (None, flaws);
                 }
             }
         }
     }
 }
 
-/// Takes the value at `path` out of `table`; an element of an array with the whole array, but a Source by emptying it, so
-/// that the others keep their index.
+/// Adds what was found in values that could be read to the `flaws` of those that could not.
+pub(crate) fn add_checked(flaws: &mut Vec<Flaw>, found: Vec<Flaw>) {
+    let wrong: Vec<String> = flaws.iter().flat_map(|flaw| flaw.at.clone()).collect();
+    // What depends on a value that was taken out was judged by its default: say nothing about it.
+    for flaw in found {
+        let misjudged = flaw.at.iter().any(|at| wrong.iter().any(|wrong| related(at, wrong)));
+        // One message for one value.
+        if !misjudged && !flaws.iter().any(|other| other.at.first() == flaw.at.first()) {
+            flaws.push(flaw);
+        }
+    }
+}
+
+/// Takes the value at `path` out of `table`; an element of an array with the whole array, but a value of one that is a table
+/// alone, and a Source by emptying it, so that the others keep their index.
 fn take_out(table: &mut Table, path: &[Segment]) -> bool {
     let Some(Segment::Map { key }) = path.first() else { return false };
     match (path.get(1), table.get_mut(key)) {
         (Some(Segment::Map { .. }), Some(Value::Table(inner))) => take_out(inner, &path[1..]),
-        (Some(Segment::Seq { index }), Some(Value::Array(items))) if key == "source" => match items.get_mut(*index) {
-            Some(Value::Table(source)) => take_out(source, &path[2..]),
-            Some(other) => {
-                *other = Value::Table(Table::new());
-                true
+        (Some(Segment::Seq { index }), Some(Value::Array(items)))
+            if key == "source" || matches!(items.get(*index), Some(Value::Table(_))) && path.len() > 2 =>
+        {
+            match items.get_mut(*index) {
+                Some(Value::Table(item)) => take_out(item, &path[2..]),
+                Some(other) => {
+                    *other = Value::Table(Table::new());
+                    true
+                }
+                None => false,
             }
-            None => false,
-        },
+        }
         _ => table.remove(key).is_some(),
     }
 }
 
 /// Every known key: `name`, `output.mode`, `source[].url`.
-pub(super) static KNOWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-    let sample = Settings { sources: vec![Source::default()], ..Settings::default() };
+pub(super) static KNOWN: LazyLock<BTreeSet<String>> =
+    LazyLock::new(|| known_keys(&Settings { sources: vec![Source::default()], ..Settings::default() }));
+
+/// Every key of `sample`, in which each list of tables has one.
+pub(crate) fn known_keys(sample: &impl Serialize) -> BTreeSet<String> {
     let mut known = BTreeSet::new();
     note_leaves(&serde_json::to_value(sample).unwrap_or_default(), "", &mut known);
     known
-});
+}
 
 fn note_leaves(value: &serde_json::Value, path: &str, known: &mut BTreeSet<String>) {
     match value {
@@ -230,21 +247,21 @@ fn note_leaves(value: &serde_json::Value, path: &str, known: &mut BTreeSet<Strin
 }
 
 /// Whether keys lie below `pattern`.
-fn is_section(pattern: &str) -> bool {
-    KNOWN.iter().any(|known| known.strip_prefix(pattern).is_some_and(|rest| rest.starts_with(['.', '['])))
+fn is_section(pattern: &str, known: &BTreeSet<String>) -> bool {
+    known.iter().any(|known| known.strip_prefix(pattern).is_some_and(|rest| rest.starts_with(['.', '['])))
 }
 
-/// Takes unknown keys out of `table`. `path` is the place in the file, `pattern` the same without indices.
-fn refuse_unknown(table: &mut Table, path: &str, pattern: &str, flaws: &mut Vec<Flaw>) {
+/// Takes keys that are not `known` out of `table`. `path` is the place in the file, `pattern` the same without indices.
+fn refuse_unknown(table: &mut Table, path: &str, pattern: &str, known: &BTreeSet<String>, flaws: &mut Vec<Flaw>) {
     table.retain(|key, value| {
         let (path, pattern) = (joined(path, key), joined(pattern, key));
-        if is_section(&pattern) {
+        if is_section(&pattern, known) {
             match value {
-                Value::Table(inner) => refuse_unknown(inner, &path, &pattern, flaws),
+                Value::Table(inner) => refuse_unknown(inner, &path, &pattern, known, flaws),
                 Value::Array(items) => {
                     for (index, item) in items.iter_mut().enumerate() {
                         if let Value::Table(inner) = item {
-                            refuse_unknown(inner, &format!("{path}[{index}]"), &format!("{pattern}[]"), flaws);
+                            refuse_unknown(inner, &format!("{path}[{index}]"), &format!("{pattern}[]"), known, flaws);
                         }
                     }
                 }
@@ -253,19 +270,23 @@ fn refuse_unknown(table: &mut Table, path: &str, pattern: &str, flaws: &mut Vec<
             }
             return true;
         }
-        let known = KNOWN.contains(&pattern);
-        if !known && flaws.len() < FLAW_LIMIT {
-            flaws.push(Flaw::new(path, unknown(&pattern)));
+        let is_known = known.contains(&pattern);
+        if !is_known && flaws.len() < FLAW_LIMIT {
+            flaws.push(Flaw::new(path, unknown_among(&pattern, known)));
         }
-        known
+        is_known
     });
 }
 
 /// Says that `pattern` (`output.bitrate`, `source[].urls`) is unknown, and which known key is the nearest.
 pub(super) fn unknown(pattern: &str) -> String {
+    unknown_among(pattern, &KNOWN)
+}
+
+fn unknown_among(pattern: &str, all: &BTreeSet<String>) -> String {
     let (section, word) = pattern.rsplit_once('.').unwrap_or(("", pattern));
     let mut siblings = BTreeSet::new();
-    for known in KNOWN.iter() {
+    for known in all {
         let rest = if section.is_empty() {
             Some(known.as_str())
         } else {
@@ -277,9 +298,9 @@ pub(super) fn unknown(pattern: &str) -> String {
         return format!("unknown key; did you mean {near:?}?");
     }
     // The right word in the wrong section.
-    let last_word = |known: &'static String| known.rsplit(['.', ']']).next().unwrap_or(known);
-    if let Some(near) = nearest(word, KNOWN.iter().map(last_word), 0.8) {
-        let place = KNOWN.iter().find(|known| last_word(known) == near).map_or(near, |known| known);
+    let last_word = |known: &str| known.rfind(['.', ']']).map_or(0, |end| end + 1);
+    if let Some(near) = nearest(word, all.iter().map(|known| &known[last_word(known)..]), 0.8) {
+        let place = all.iter().find(|known| &known[last_word(known)..] == near).map_or(near, |known| known);
         return format!("unknown key here; did you mean {:?}?", place.replace("[]", ""));
     }
     if siblings.is_empty() {
@@ -322,7 +343,7 @@ fn plain(message: &str) -> String {
 }
 
 /// The place `at` (`source[0].url`) in the words of `set`: `source.Main.url`.
-pub(super) fn key_of(at: &str, table: &Table) -> String {
+pub(crate) fn key_of(at: &str, table: &Table) -> String {
     let named = || {
         let (index, rest) = at.strip_prefix("source[")?.split_once(']')?;
         let source = table.get("source")?.as_array()?.get(index.parse::<usize>().ok()?)?;

@@ -16,7 +16,9 @@ mod secret;
 mod tests;
 
 pub use clock::{Clock, WebServer};
-pub(crate) use document::nearest;
+pub(crate) use document::{
+    Document, Flaw, add_checked, key_of, known_keys, nearest, read, settings as read_settings, tolerant,
+};
 pub use document::{Problem, Problems};
 pub use effect::{TakesEffect, effects, takes_effect};
 pub use layers::{Changes, Layer, Layers, OVERRIDES, Overrides, parse_overrides};

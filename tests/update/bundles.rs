@@ -59,7 +59,7 @@ pub fn keys() -> &'static Path {
             let (signer, signer_key) = (format!("{authority}.pem"), format!("{authority}.key"));
             let by = ["ca", "-batch", "-config", "ca.cnf", "-cert", &signer, "-keyfile", &signer_key];
             let what = ["-in", &request, "-out", &certificate, "-startdate", from, "-enddate", to, "-notext"];
-            run(path, "openssl", &[by, what].concat());
+            run(path, "openssl", &[&by[..], &what[..]].concat());
         }
         folder
     })
