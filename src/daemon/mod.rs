@@ -7,6 +7,7 @@ mod pairing;
 mod panel;
 mod perform;
 mod program;
+mod provision;
 mod rates;
 mod remote;
 mod requests;
@@ -34,7 +35,7 @@ use crate::{
     program::{slate::Gop, timeline::Timeline},
     settings::{Changes, Layers, OutputMode},
     state::{ClockFloor, StateFolder},
-    status::{Fault, NetworkStatus, Showing, Stats, Status},
+    status::{Fault, NetworkLink, NetworkStatus, Showing, Stats, Status},
     studio::Studio,
     sys,
     units::{Mode, Time},
@@ -216,6 +217,9 @@ struct Daemon {
     rates: rates::Rates,
     front: Option<Front>,
     network: Option<NetworkStatus>,
+    networks: Vec<NetworkLink>,
+    /// What was brought to the box, and whether a stick is in it.
+    brought: provision::Brought,
     begun: Time,
     figures: Stats,
     /// By what found them, so that a new finding replaces the old one.
@@ -304,6 +308,8 @@ impl Daemon {
             rates,
             front,
             network: None,
+            networks: Vec::new(),
+            brought: provision::Brought::default(),
             begun: now,
             figures: Stats::default(),
             found: BTreeMap::from([("start", faults)]),
@@ -332,6 +338,7 @@ impl Daemon {
             ended: false,
         };
         daemon.look_at_network();
+        daemon.look_at_report();
         daemon.measure(now);
         daemon.find_faults();
         daemon.light();
@@ -443,6 +450,7 @@ impl Daemon {
             self.next_second = now + SECOND;
             self.measure(now);
             self.look_at_input(now);
+            self.look_at_brought();
             self.hide_pin(now);
         }
         if second || self.control_wake.is_some_and(|wake| wake <= now) {
@@ -474,7 +482,7 @@ impl Daemon {
 
     fn publish(&mut self, now: Now) {
         let status = self.control.status(now, self.showing, self.figures.clone());
-        let status = Status { network: self.network.clone(), ..status };
+        let status = Status { network: self.network.clone(), networks: self.networks.clone(), ..status };
         let sentence = status.sentence();
         if sentence != self.sentence {
             tracing::info!("{sentence}");

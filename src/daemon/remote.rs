@@ -33,7 +33,7 @@ const LAST_WORD: Duration = Duration::from_millis(600);
 /// Lines of the log in a bundle of diagnostics.
 const LINES: usize = 500;
 /// Set by the systemd unit, which restarts the box when the daemon ends with [`crate::cli::REBOOT`].
-const CAN_REBOOT: &str = "FIELDCAST_CAN_REBOOT";
+pub(super) const CAN_REBOOT: &str = "FIELDCAST_CAN_REBOOT";
 
 /// The task that holds the connection to the broker.
 pub(super) struct Remote {
@@ -177,9 +177,9 @@ impl Daemon {
     }
 
     /// `diagnostics`: all that is known about the box, secrets masked.
-    pub(super) fn diagnostics(&self) -> Answer {
+    pub(super) fn bundle(&self) -> serde_json::Value {
         let status = Arc::clone(&self.status.borrow());
-        let result = json!({
+        json!({
             "schema": 1,
             "time": self.now().wall,
             "status": &*status,
@@ -192,8 +192,7 @@ impl Daemon {
                 "load": kernel("loadavg"),
                 "memory": kernel("meminfo").lines().take(3).collect::<Vec<_>>(),
             },
-        });
-        Answer::Successful { result }
+        })
     }
 
     /// `reboot`: the daemon ends, and its unit restarts the box.

@@ -110,7 +110,7 @@ impl DirectLink {
             let mut reply = direct.command(&order, confirmed).await;
             let file = match &reply {
                 Reply::Successful(_) if order.command == "preview" => Some(direct.picture().await),
-                Reply::Successful(bundle) if Order::is_file(order.command) => Some(Ok(Bytes::from(bundle.to_string()))),
+                Reply::Successful(bundle) if order.file => Some(Ok(Bytes::from(bundle.to_string()))),
                 _ => None,
             };
             match file {
