@@ -4,7 +4,7 @@
 //! box that can be used.
 
 use rustix::mount::{MountFlags, mount};
-use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
+use std::{ffi::CStr, fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
 /// Mounts the boot partition read-only where it is looked for; nothing where the disk has none.
 ///
@@ -19,7 +19,7 @@ pub fn mount_boot() -> io::Result<()> {
     let place = root.join("run/media/boot");
     fs::create_dir_all(&place)?;
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    Ok(mount(root.join("dev").join(name), &place, "vfat", flags, None)?)
+    Ok(mount(root.join("dev").join(name), &place, "vfat", flags, None::<&CStr>)?)
 }
 
 /// The name below /dev of the partition called `label` in the table of the disk that has the partition `device` (major and minor
