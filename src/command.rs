@@ -86,6 +86,15 @@ pub enum Command {
         /// Needed while pushing.
         confirm: bool,
     },
+    /// Install another version of the whole system, and restart the box with it.
+    Update {
+        /// Where it comes from.
+        from: UpdateFrom,
+        /// Needed while pushing.
+        confirm: bool,
+        /// Whether an older version, or the same, is meant.
+        downgrade: bool,
+    },
     /// The last lines of the log.
     Logs {
         /// How many, 1 to 1000.
@@ -125,6 +134,36 @@ pub enum Command {
     Studio(Box<studio::Request>),
 }
 
+/// Where a bundle with a new version of the system comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpdateFrom {
+    /// `http://` or `https://`; who signed it is what counts.
+    Url(String),
+    /// `usb`: the newest one on a USB stick.
+    Usb,
+    /// `upload`: what was sent to `POST /api/v1/update`.
+    Upload,
+}
+
+impl UpdateFrom {
+    /// Reads the argument `url`.
+    ///
+    /// # Errors
+    /// The answer to give.
+    fn parse(text: &str) -> Result<Self, Answer> {
+        match text {
+            "usb" => Ok(Self::Usb),
+            "upload" => Ok(Self::Upload),
+            url => {
+                let parsed = reqwest::Url::parse(url).ok();
+                let fine = parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+                let wrong = || Answer::wrong("url", "expected an http:// or https:// URL, \"usb\" or \"upload\"");
+                if fine { Ok(Self::Url(url.into())) } else { Err(wrong()) }
+            }
+        }
+    }
+}
+
 /// What the operator lets viewers see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -140,7 +179,7 @@ pub enum Cut {
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 42] = [
+    pub const NAMES: [&str; 43] = [
         "start",
         "stop",
         "set",
@@ -155,6 +194,7 @@ impl Command {
         "lock-panel",
         "restart",
         "reboot",
+        "update",
         "logs",
         "diagnostics",
         "factory-reset",
@@ -202,6 +242,7 @@ impl Command {
             Self::LockPanel { .. } => "lock-panel",
             Self::Restart { .. } => "restart",
             Self::Reboot { .. } => "reboot",
+            Self::Update { .. } => "update",
             Self::Logs { .. } => "logs",
             Self::Diagnostics { .. } => "diagnostics",
             Self::FactoryReset { .. } => "factory-reset",
@@ -248,6 +289,14 @@ impl Command {
             }
             "restart" => Self::Restart { confirm: confirmed()? },
             "reboot" => Self::Reboot { confirm: confirmed()? },
+            "update" => {
+                let given = with(&["url", "confirm", "downgrade"])?;
+                Self::Update {
+                    from: UpdateFrom::parse(&given.text("url")?)?,
+                    confirm: given.flag("confirm")?.unwrap_or(false),
+                    downgrade: given.flag("downgrade")?.unwrap_or(false),
+                }
+            }
             "logs" => {
                 let given = with(&["lines", "since", "follow"])?;
                 let follow = given.number("follow", 1..=600_000)?.map(Duration::from_millis);
@@ -419,6 +468,26 @@ pub enum Reason {
     NotAcknowledged,
     /// It took too long.
     TimedOut,
+    /// This system cannot be updated as a whole.
+    NoUpdater,
+    /// The version is older than what runs.
+    OlderVersion,
+    /// The version is what runs.
+    AlreadyInstalled,
+    /// It is for other hardware.
+    WrongBoard,
+    /// Nobody whom this box believes has signed it.
+    WrongSignature,
+    /// The certificate of who signed it is not valid now.
+    ExpiredCertificate,
+    /// It is not whole.
+    DamagedBundle,
+    /// There is no room for it.
+    NoSpace,
+    /// What was asked for could not be got over the network.
+    NotReached,
+    /// The new system was not good, and the old one runs.
+    RolledBack,
     /// The disk or another part of the box failed.
     Internal,
     /// It came later than it was good for.
@@ -445,6 +514,16 @@ impl Reason {
             Self::WrongState => "wrong-state",
             Self::NotAcknowledged => "not-acknowledged",
             Self::TimedOut => "timed-out",
+            Self::NoUpdater => "no-updater",
+            Self::OlderVersion => "older-version",
+            Self::AlreadyInstalled => "already-installed",
+            Self::WrongBoard => "wrong-board",
+            Self::WrongSignature => "wrong-signature",
+            Self::ExpiredCertificate => "expired-certificate",
+            Self::DamagedBundle => "damaged-bundle",
+            Self::NoSpace => "no-space",
+            Self::NotReached => "not-reached",
+            Self::RolledBack => "rolled-back",
             Self::Internal => "internal",
             Self::Expired => "expired",
             Self::AgeUnknown => "age-unknown",

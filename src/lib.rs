@@ -67,6 +67,7 @@ pub mod status;
 pub mod studio;
 pub mod sys;
 pub mod units;
+pub mod update;
 pub mod uplink;
 pub mod usb;
 pub mod watch;

@@ -36,6 +36,8 @@ pub struct Status {
     pub network: Option<NetworkStatus>,
     /// All networks that the box can be in, the best first.
     pub networks: Vec<NetworkLink>,
+    /// The whole system; none: it is no image that can be updated.
+    pub firmware: Option<FirmwareStatus>,
     /// The Studio's Broadcast; none: nothing is or was published, and no Source of the Studio is pushed to.
     pub broadcast: Option<BroadcastStatus>,
     /// The front panel's display; none: the board has none.
@@ -209,6 +211,69 @@ pub enum AcknowledgedBy {
     Tcp,
 }
 
+/// The whole system, which is updated as one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FirmwareStatus {
+    /// The image's version.
+    pub version: String,
+    /// The boot name of the slot that runs, where that is known.
+    pub slot: Option<String>,
+    /// What is being done.
+    pub state: FirmwareState,
+    /// Percents of it, where that is known.
+    pub progress: Option<u8>,
+    /// The version that is being installed, once it is known.
+    pub to: Option<String>,
+    /// What came of the last update.
+    pub last: Option<FirmwareLast>,
+}
+
+/// What came of the last update.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FirmwareLast {
+    /// The version that was to be.
+    pub version: String,
+    /// What came of it.
+    pub result: FirmwareResult,
+    /// Why, where it is not what runs now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// When; none: the clock was not set.
+    pub time: Option<Timestamp>,
+}
+
+/// What came of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirmwareResult {
+    /// The new system runs, and was found to be good.
+    Confirmed,
+    /// The new system was not good: the old one runs.
+    RolledBack,
+    /// It was not installed.
+    Failed,
+}
+
+/// What is being done about the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirmwareState {
+    /// Nothing.
+    Idle,
+    /// A bundle is being got.
+    Downloading,
+    /// Its signature, board and version are being looked at.
+    Checking,
+    /// It is being written.
+    Installing,
+    /// It is installed; the box restarts now, or when a push has ended.
+    Restarting,
+    /// This system is new, and nobody has said yet that it is good.
+    OnTrial,
+}
+
 /// The Broadcast that this box made public, or may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -368,6 +433,13 @@ pub struct Stats {
     pub uplinks: Vec<UplinkStats>,
     /// Hottest thermal zone, degrees Celsius.
     pub temperature_c: Option<f64>,
+    /// How much warmer the box may get before the board slows down, degrees Celsius, below 0 beyond that; null where the
+    /// hardware does not tell.
+    pub heat_headroom_c: Option<f64>,
+    /// The most that heat leaves of the bitrate, bit/s; null while it takes nothing.
+    pub heat_bitrate_cap: Option<u64>,
+    /// Whether every second picture is left out because of heat.
+    pub heat_half_pictures: bool,
     /// Whether heat or a weak power supply slows the processor down; null where the hardware does not tell.
     pub throttled: Option<bool>,
     /// CPU use of the daemon and its workers, in cores.
@@ -456,6 +528,7 @@ pub(crate) mod tests {
                 metric: Some(100),
                 used: true,
             }],
+            firmware: None,
             broadcast: None,
             panel: None,
             faults: Vec::new(),

@@ -38,6 +38,13 @@ pub fn clock_is_synchronised() -> Option<bool> {
     (state >= 0).then_some(state != libc::TIME_ERROR)
 }
 
+/// Whether the kernel has Landlock, by which media workers are kept from files (landlock_create_ruleset(2)).
+pub fn landlock_is_there() -> bool {
+    const VERSION: libc::c_uint = 1;
+    // SAFETY: with this flag, no attributes and a size of zero the call gives a number and touches no memory.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0_usize, VERSION) > 0 }
+}
+
 /// The descriptor of a serial port, to wait for it beside others: the crate gives only its number.
 pub fn port_fd(port: &serialport::TTYPort) -> BorrowedFd<'_> {
     // SAFETY: the port owns its descriptor, keeps it open while it lives, and outlives the borrow.

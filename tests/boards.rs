@@ -27,7 +27,20 @@ fn board(name: &str) -> Board {
 
 #[test]
 fn shipped_boards_mean_what_they_meant() {
-    assert_eq!(names(), ["desktop", "qemu-virt", "raspberry-pi-4", "rock-5b"]);
+    let known = [
+        "desktop",
+        "imx8mp-evk",
+        "jetson-nx",
+        "jetson-orin-nano",
+        "orange-pi-5-plus",
+        "qemu-virt",
+        "raspberry-pi-4",
+        "raspberry-pi-5",
+        "rock-3a",
+        "rock-5b",
+        "x86-n100",
+    ];
+    assert_eq!(names(), known);
     for name in names() {
         insta::assert_debug_snapshot!(name.as_str(), board(&name));
     }
@@ -36,7 +49,9 @@ fn shipped_boards_mean_what_they_meant() {
 /// CTA-861-G 7.5: what a source reads from the EDIDs that we load. `edid-decode --check` passes them, too.
 #[test]
 fn shipped_edids_announce_sound_and_the_modes_that_the_board_takes() {
-    for (name, most) in [("qemu-virt", 16), ("raspberry-pi-4", 31), ("rock-5b", 16)] {
+    let boards =
+        [("orange-pi-5-plus", 16), ("qemu-virt", 16), ("raspberry-pi-4", 31), ("raspberry-pi-5", 31), ("rock-5b", 16)];
+    for (name, most) in boards {
         let board = board(name);
         let InputKind::Hdmi(hdmi) = &board.inputs[0].kind else { panic!("{name}: HDMI comes first") };
         let edid = hdmi.edid.as_ref().expect("an EDID").bytes();
@@ -80,7 +95,14 @@ fn the_machine_chooses_its_board() {
     for (compatible, name) in [
         ("linux,dummy-virt\0", "qemu-virt"),
         ("raspberrypi,4-model-b\0brcm,bcm2711\0", "raspberry-pi-4"),
+        ("raspberrypi,5-model-b\0brcm,bcm2712\0", "raspberry-pi-5"),
         ("radxa,rock-5b-plus\0rockchip,rk3588\0", "rock-5b"),
+        ("xunlong,orangepi-5-plus\0rockchip,rk3588\0", "orange-pi-5-plus"),
+        ("radxa,rock3a\0rockchip,rk3568\0", "rock-3a"),
+        ("fsl,imx8mp-evk\0fsl,imx8mp\0", "imx8mp-evk"),
+        ("nvidia,p3509-0000+p3668-0001\0nvidia,tegra194\0", "jetson-nx"),
+        ("nvidia,p3768-0000+p3767-0000\0nvidia,p3767-0000\0nvidia,tegra234\0", "jetson-nx"),
+        ("nvidia,p3768-0000+p3767-0005\0nvidia,p3767-0005\0nvidia,tegra234\0", "jetson-orin-nano"),
     ] {
         assert_eq!(chosen(compatible).expect("a board").name, name);
     }
@@ -88,8 +110,9 @@ fn the_machine_chooses_its_board() {
     assert!(error.is_mismatch());
     assert_eq!(
         error.to_string(),
-        "no board describes this machine (device tree acme,box, acme,soc); known are desktop, qemu-virt, \
-         raspberry-pi-4, rock-5b. Name one with --board, or add a file for it"
+        "no board describes this machine (device tree acme,box, acme,soc); known are desktop, imx8mp-evk, \
+         jetson-nx, jetson-orin-nano, orange-pi-5-plus, qemu-virt, raspberry-pi-4, raspberry-pi-5, rock-3a, rock-5b, \
+         x86-n100. Name one with --board, or add a file for it"
     );
 }
 
@@ -100,6 +123,9 @@ fn a_pc_is_a_desktop_unless_a_board_names_it() {
     let folder = tempfile::tempdir().expect("a folder");
     if std::env::consts::ARCH == "x86_64" {
         assert_eq!(found(folder.path()).expect("a board").name, "desktop");
+        let beelink =
+            machine(&[("sys/class/dmi/id/sys_vendor", "AZW\n"), ("sys/class/dmi/id/product_name", "MINI S\n")]);
+        assert_eq!(Board::find(beelink.path(), &[shipped()], None).expect("a board").name, "x86-n100");
     }
     let write = |name: &str, dmi: &str| {
         let text = GOOD.replace("compatible = [\"acme,box\"]", &format!("dmi = [{{ {dmi} }}]"));
@@ -138,12 +164,28 @@ fn the_most_specific_name_of_the_device_tree_wins() {
 }
 
 #[test]
+fn the_operator_s_own_board_comes_before_an_installed_one_for_the_same_machine() {
+    let (own, installed) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let root = machine(&[("proc/device-tree/compatible", "acme,box\0acme,soc\0")]);
+    let folders = [own.path().to_path_buf(), installed.path().to_path_buf()];
+    let chosen = || Board::find(root.path(), &folders, None).expect("a board").name;
+    fs::write(installed.path().join("acme.toml"), GOOD).expect("a file");
+    assert_eq!(chosen(), "acme");
+    fs::write(own.path().join("z-mine.toml"), GOOD).expect("a file");
+    assert_eq!(chosen(), "z-mine");
+    // A more specific description is still the better one, wherever it lies.
+    fs::write(own.path().join("z-mine.toml"), GOOD.replace("acme,box", "acme,soc")).expect("a file");
+    assert_eq!(chosen(), "acme");
+}
+
+#[test]
 fn a_name_that_nobody_knows_is_answered_with_the_nearest() {
     let find = |name| Board::find(Path::new("/nowhere"), &[shipped()], Some(name)).expect_err("refused");
     assert_eq!(
         find("rasberry-pi-4").to_string(),
-        "there is no board \"rasberry-pi-4\", did you mean \"raspberry-pi-4\"?; known are desktop, qemu-virt, \
-         raspberry-pi-4, rock-5b"
+        "there is no board \"rasberry-pi-4\", did you mean \"raspberry-pi-4\"?; known are desktop, imx8mp-evk, \
+         jetson-nx, jetson-orin-nano, orange-pi-5-plus, qemu-virt, raspberry-pi-4, raspberry-pi-5, rock-3a, rock-5b, \
+         x86-n100"
     );
     assert!(!find("rasberry-pi-4").is_mismatch());
     let error = Board::find(Path::new("/nowhere"), &["/nowhere".into()], None).expect_err("refused");
@@ -250,6 +292,12 @@ fn broken_boards_are_refused_in_one_clear_line() {
         ("format = \"I420\"", "format = \"I420\"\nalign = { width = 3 }"),
         ("format = \"I420\"", "format = \"I420\"\nformat = \"NV12\""),
         ("profile = \"main\"", "profile = \"extended\""),
+        ("keyframe = \"event\"", "keyframe = { signal = \"force IDR\" }"),
+        ("keyframe = \"event\"", "keyframe = \"signal\""),
+        ("through = \"property\" }", "through = \"property\", also = \"i frames\" }"),
+        ("format = \"I420\"", "format = \"I420\"\nmemory = { feature = \"NVMM\", upload = \"nvvidconv\" }"),
+        ("format = \"I420\"", "format = \"I420\"\nmemory = { feature = \"memory:NVMM\", upload = \"a ! b\" }"),
+        ("format = \"I420\"", "format = \"I420\"\nmemory = { feature = \"memory:NVMM\" }"),
         ("\"KEY_G\"", "\"KEY_GO\""),
         ("role = \"go\"", "role = \"stop\""),
     ]
@@ -406,6 +454,15 @@ fn the_examples_of_the_readme_are_front_panels() {
 }
 
 #[test]
+fn an_entity_is_known_by_how_its_name_starts() {
+    let board = board("raspberry-pi-5");
+    let InputKind::Hdmi(hdmi) = &board.inputs[0].kind else { panic!("HDMI comes first") };
+    let (bridge, receiver) = (&hdmi.links[0].source, &hdmi.links[0].sink);
+    assert!(bridge.is_of("tc358743 4-000f") && bridge.is_of("tc358743 11-000f") && !bridge.is_of("imx219 4-0010"));
+    assert!(receiver.is_of("csi2") && !receiver.is_of("csi2-1"));
+}
+
+#[test]
 fn a_bad_edid_is_refused_with_its_line() {
     let edid = |hex: &str| answer("audio = \"acme\"", &format!("edid = \"{hex}\""));
     let mut good = "00ffffffffffff00".to_string() + &"00".repeat(118) + "0006";
@@ -437,7 +494,8 @@ fn what_is_no_readable_text_is_refused() {
 #[test]
 fn folders_come_from_the_installation_and_from_a_checkout() {
     // Cargo runs tests in the checkout.
-    assert_eq!(find::folders(), ["/usr/share/fieldcast/boards", "boards"].map(PathBuf::from));
+    let folders = ["/etc/fieldcast/boards", "/usr/share/fieldcast/boards", "boards"];
+    assert_eq!(find::folders(), folders.map(PathBuf::from));
 }
 
 #[test]

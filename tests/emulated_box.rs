@@ -25,6 +25,7 @@ fn go_puts_hdmi_on_air_and_sigterm_ends_it_cleanly() {
     let ingest = Ingest::start(folder.path());
     let mut guest = Guest::boot(folder.path(), ingest.port, "never");
     guest.wait_until_ready();
+    runs_what_was_built(&mut guest);
     guest.wait_for_status("the picture locks", |s| s["input"]["signal"] == "locked");
 
     // The camera at the other end changes its mode: the receiver follows.
@@ -301,4 +302,13 @@ fn has_key_picture(flv: &[u8]) -> bool {
         rest = rest.get(11 + size + 4..).unwrap_or_default();
     }
     false
+}
+
+/// Where programs were built before, as by cross, these very files run in the box.
+fn runs_what_was_built(guest: &mut Guest) {
+    let Some(built) = std::env::var_os("FIELDCAST_ARM64").map(PathBuf::from) else { return };
+    let sum = Command::new("sha256sum").arg(built.join("fieldcastd")).output().unwrap().stdout;
+    let sum = String::from_utf8(sum).unwrap().split(' ').next().unwrap().to_owned();
+    let main = guest.unit("MainPID");
+    assert_eq!(guest.run(&format!("sha256sum </proc/{main}/exe")).split(' ').next(), Some(sum.as_str()));
 }

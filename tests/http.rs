@@ -5,7 +5,7 @@ use fieldcast::{
     command::{Answer, Command, Origin, Reason},
     http::{Ask, Interface, router, serve},
     settings::Codec,
-    status::{InputStatus, Intent, Phase, ProgramStatus, SignalState, Stats, Status},
+    status::{FirmwareState, FirmwareStatus, InputStatus, Intent, Phase, ProgramStatus, SignalState, Stats, Status},
     sys::now,
 };
 use proptest::prelude::*;
@@ -44,6 +44,7 @@ fn off_air() -> Status {
         },
         uplinks: Vec::new(),
         network: None,
+        firmware: None,
         broadcast: None,
         panel: None,
         faults: Vec::new(),
@@ -59,9 +60,13 @@ struct Served {
     pictures: Arc<AtomicUsize>,
     /// While set, the loop does not come round.
     stuck: Arc<AtomicBool>,
+    /// The state folder.
+    state: tempfile::TempDir,
 }
 
 fn start() -> Served {
+    let folder = tempfile::tempdir().expect("folder");
+    let state: Arc<std::path::Path> = folder.path().into();
     let (status, shown) = watch::channel(Arc::new(off_air()));
     let (_, tokens) = watch::channel(Arc::default());
     let (asks, mut asked) = mpsc::channel(8);
@@ -73,7 +78,7 @@ fn start() -> Served {
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             tell.send(listener.local_addr().expect("an address")).expect("told");
-            tokio::spawn(serve(listener, router(Interface { status: shown, tokens, asks }, None), None));
+            tokio::spawn(serve(listener, router(Interface { status: shown, tokens, asks, state }, None), None));
             while let Some(ask) = asked.recv().await {
                 while blocked.load(Ordering::Relaxed) {
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -82,7 +87,7 @@ fn start() -> Served {
             }
         });
     });
-    Served { address: told.recv().expect("an address"), status, pictures, stuck }
+    Served { address: told.recv().expect("an address"), status, pictures, stuck, state: folder }
 }
 
 async fn answer(ask: Ask, pictures: &AtomicUsize) {
@@ -212,6 +217,67 @@ fn commands_are_answered_by_what_came_of_them() {
     served.post("strat", "{}").is_problem(404, "did you mean \"start\"");
     served.post("show", r#"{"what": "cat"}"#).is_problem(422, "slate");
     served.post("input", r#"{"device": "lost"}"#).is_problem(500, "lost");
+}
+
+impl Served {
+    /// As of an image that can be updated.
+    fn is_image(&self) {
+        let firmware = FirmwareStatus {
+            version: "0.1.0".into(),
+            slot: Some("A".into()),
+            state: FirmwareState::Idle,
+            progress: None,
+            to: None,
+            last: None,
+        };
+        self.status.send_replace(Arc::new(Status { firmware: Some(firmware), ..off_air() }));
+    }
+
+    /// What is left of uploads.
+    fn uploaded(&self) -> Vec<(String, usize)> {
+        let files = std::fs::read_dir(self.state.path().join("update")).into_iter().flatten().flatten();
+        let file = |entry: std::fs::DirEntry| {
+            (entry.file_name().to_string_lossy().into_owned(), entry.metadata().expect("there").len() as usize)
+        };
+        files.map(file).collect()
+    }
+}
+
+const UPLOAD: &str = "POST /api/v1/update HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+
+#[test]
+fn a_bundle_is_put_down_whole_or_not_at_all() {
+    let served = start();
+    let send = |length: u64, body: &[u8]| {
+        served.raw(&[format!("{UPLOAD}Content-Length: {length}\r\n\r\n").as_bytes(), body].concat())
+    };
+    send(3, b"abc").is_problem(409, "no image");
+    served.is_image();
+    let bundle = vec![7; 3_000_000];
+    let taken = send(3_000_000, &bundle);
+    assert_eq!((taken.code, &taken.json()["result"]["bytes"]), (200, &json!(3_000_000)));
+    assert_eq!(served.uploaded(), [("upload.raucb".to_owned(), 3_000_000)]);
+    let chunked = format!("{UPLOAD}Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n");
+    assert_eq!(served.raw(chunked.as_bytes()).code, 200);
+    assert_eq!(served.uploaded(), [("upload.raucb".to_owned(), 5)], "the last one counts");
+    // More than any disk has: refused before it is waited for.
+    let full = send(1 << 60, b"");
+    full.is_problem(507, "room for");
+    assert_eq!(full.json()["reason"], "no-space");
+    assert_eq!(served.uploaded(), []);
+    send(0, b"").is_problem(400, "as the body");
+    let mut stream = served.connect();
+    stream.write_all(format!("{UPLOAD}Content-Length: 1000\r\n\r\nabc").as_bytes()).expect("sent");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(served.uploaded(), [("upload.part".to_owned(), 3)]);
+    send(3, b"abc").is_problem(409, "Another bundle");
+    drop(stream);
+    let begun = now();
+    while !served.uploaded().is_empty() {
+        assert!(now().since(begun) < Duration::from_secs(5), "a broken upload leaves nothing");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(send(3, b"abc").code, 200, "and the next one is taken");
 }
 
 #[test]

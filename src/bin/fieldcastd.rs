@@ -12,9 +12,11 @@ fn main() -> ExitCode {
     log::start(arguments.log_json);
     let done = match arguments.verb {
         Verb::Run(place) => cli::run(&place),
+        Verb::Rescue(place) => cli::rescue(&place),
         Verb::Check(place) => cli::check(&place).map(String::into_bytes),
         Verb::Plan { place, mode } => cli::plan(&place, mode).map(String::into_bytes),
-        Verb::Probe { json } => look::probe(json).map(String::into_bytes),
+        Verb::Probe { write_board: Some(file), .. } => look::write_board(file.as_deref()).map(String::into_bytes),
+        Verb::Probe { json, write_board: None } => look::probe(json).map(String::into_bytes),
         Verb::Preflight { place, source } => look::preflight(&place, source.as_deref()).map(String::into_bytes),
         Verb::Regions { place, source } => look::regions(&place, source.as_deref()).map(String::into_bytes),
         Verb::Ended => cli::ended().map(String::into_bytes),

@@ -166,14 +166,16 @@ impl fmt::Display for Machine {
     }
 }
 
-/// The folders that hold boards: `FIELDCAST_BOARDS` if set; else those of the installation and, in a source checkout,
-/// its own. A name in an earlier folder hides the same name in a later one.
+/// The folders that hold boards: `FIELDCAST_BOARDS` if set; else the operator's own, that of the installation and, in a source
+/// checkout, its own. What an earlier folder has comes before the same of a later one: a name, and a description of this
+/// machine.
 pub fn folders() -> Vec<PathBuf> {
     if let Some(folder) = std::env::var_os("FIELDCAST_BOARDS") {
         return vec![folder.into()];
     }
     let checkout = Path::new("boards/README.md").exists().then(|| PathBuf::from("boards"));
-    std::iter::once(PathBuf::from("/usr/share/fieldcast/boards")).chain(checkout).collect()
+    let installed = ["/etc/fieldcast/boards", "/usr/share/fieldcast/boards"].map(PathBuf::from);
+    installed.into_iter().chain(checkout).collect()
 }
 
 impl Board {
@@ -216,7 +218,10 @@ impl Board {
         let mut ranked = Vec::new();
         for file in &files {
             match Self::load(file) {
-                Ok(board) => ranked.extend(machine.rank(&board).map(|rank| (rank, board))),
+                Ok(board) => {
+                    let folder = folders.iter().position(|folder| file.parent() == Some(folder.as_path()));
+                    ranked.extend(machine.rank(&board).map(|rank| ((rank, folder), board)));
+                }
                 Err(error) => broken = broken.or(Some(error)),
             }
         }
@@ -240,7 +245,7 @@ impl Board {
 }
 
 /// The board files of all folders, by name; the earlier folder wins.
-fn files(folders: &[PathBuf]) -> Vec<PathBuf> {
+pub fn files(folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = Vec::new();
     for folder in folders {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());

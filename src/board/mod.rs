@@ -50,6 +50,22 @@ pub struct Board {
 }
 
 impl Board {
+    /// Hardware of which nothing is known, for a rescue without a board file: if the kernel has a framebuffer, that is the display.
+    pub fn unknown(framebuffer: Option<PathBuf>) -> Self {
+        let display = framebuffer.map(|device| Display { kind: DisplayKind::Framebuffer { device }, rotate: 0 });
+        Self {
+            name: "unknown".into(),
+            matches: Match::default(),
+            inputs: Vec::new(),
+            encoders: Vec::new(),
+            converter: None,
+            display,
+            buttons: Vec::new(),
+            lamps: Vec::new(),
+            limits: Limits { mode: Mode::progressive(1280, 720, Rate::new(30, 1)), bitrate: BitRate::new(4_000_000) },
+        }
+    }
+
     /// The inputs that `device = "auto"` tries, in order.
     pub fn automatic_inputs(&self) -> impl Iterator<Item = &Input> {
         self.inputs.iter().filter(|input| input.automatic)
@@ -149,10 +165,17 @@ pub struct Link {
 /// A pad of a media-controller entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pad {
-    /// The entity's name.
+    /// The entity's name; with `*` at its end, how it starts: names of I2C devices end in bus and address.
     pub entity: String,
     /// The pad's index.
     pub index: u16,
+}
+
+impl Pad {
+    /// Whether it is one of the entity called `name`.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.entity == name || self.entity.strip_suffix('*').is_some_and(|start| name.starts_with(start))
+    }
 }
 
 /// A camera.
@@ -206,6 +229,8 @@ pub struct Encoder {
     pub level: Option<String>,
     /// Pixel format that it wants, such as `"NV12"` or `"I420"`.
     pub format: String,
+    /// The memory that pictures have to be in; none: the system's.
+    pub memory: Option<Memory>,
     /// What the picture's size has to be a multiple of; both even.
     #[serde(default)]
     pub align: Align,
@@ -216,12 +241,27 @@ pub struct Encoder {
 }
 
 impl Encoder {
+    /// The GStreamer elements that it cannot do without.
+    pub fn elements(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.element.as_str()).chain(self.memory.as_ref().map(|memory| memory.upload.as_str()))
+    }
+
     /// The mode nearest below `mode` that this encoder survives: size cut to its alignment, rate raised to its minimum.
     pub fn fit(&self, mode: Mode) -> Mode {
         let slowest = Rate::new(self.min_rate.unwrap_or(1), 1);
         let rate = if mode.rate.hz() < slowest.hz() { slowest } else { mode.rate };
         Mode { rate, ..self.align.fit(mode) }
     }
+}
+
+/// Memory of a device's own, which only its elements can read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Memory {
+    /// Its name in caps, a GstCapsFeature: `"memory:NVMM"`.
+    pub feature: String,
+    /// The element that brings pictures into it; where it is the board's converter, it also scales and converts.
+    pub upload: String,
 }
 
 /// Sizes of pictures that an encoder takes: multiples of these, 2 to 64.
@@ -285,13 +325,15 @@ pub enum Through {
 }
 
 /// How an IDR is forced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyframeControl {
     /// The GstForceKeyUnit event.
     Event,
     /// V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME on the element's `device-fd`.
     V4l2Control,
+    /// An action signal of the element, by its name.
+    Signal(String),
 }
 
 /// How the keyframe interval is set.
@@ -302,6 +344,8 @@ pub struct IntervalControl {
     pub name: String,
     /// Property or V4L2 control.
     pub through: Through,
+    /// Another property or V4L2 control that gets the same value, where I pictures and IDR pictures are counted apart.
+    pub also: Option<String>,
 }
 
 /// A hardware scaler and colour converter.

@@ -1,7 +1,8 @@
 //! From a board file's text to a checked [`Board`]: strict, and each refusal names line, field and what was expected.
 
 use super::{
-    Align, Audio, Board, Camera, Converter, DeviceMatch, Encoder, Hdmi, Input, InputKind, Limits, Link, Match, Pad,
+    Align, Audio, Board, Camera, Converter, DeviceMatch, Encoder, Hdmi, Input, InputKind, KeyframeControl, Limits,
+    Link, Match, Pad,
     parse_front::{self, RawButton, RawDisplay, RawLamp},
     problem::{Problem, explain, line_of},
 };
@@ -240,15 +241,36 @@ pub(super) fn is_word(text: &str) -> bool {
     is_identifier(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
-fn is_identifier(text: &str) -> bool {
+/// Whether `text` can be the name of a card, a property or a control: letters, digits, `-` and `_`, at most 64.
+pub fn is_identifier(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 fn check_encoder(at: &str, encoder: &Encoder) -> Result<(), Refusal> {
     check_element(at, &encoder.element, &encoder.properties)?;
-    for (field, name) in [("bitrate.name", &encoder.bitrate.name), ("interval.name", &encoder.interval.name)] {
-        if !is_identifier(name) {
+    let names = [
+        ("bitrate.name", Some(&encoder.bitrate.name)),
+        ("interval.name", Some(&encoder.interval.name)),
+        ("interval.also", encoder.interval.also.as_ref()),
+    ];
+    for (field, name) in names {
+        if let Some(name) = name.filter(|name| !is_identifier(name)) {
             return refuse(format!("{at}.{field}"), format!("expected a property or control, got {name:?}"));
+        }
+    }
+    if let KeyframeControl::Signal(name) = &encoder.keyframe
+        && !is_identifier(name)
+    {
+        return refuse(format!("{at}.keyframe.signal"), format!("expected the name of a signal, got {name:?}"));
+    }
+    if let Some(memory) = &encoder.memory {
+        if !memory.feature.strip_prefix("memory:").is_some_and(is_identifier) {
+            let text = format!("expected a caps feature such as \"memory:NVMM\", got {:?}", memory.feature);
+            return refuse(format!("{at}.memory.feature"), text);
+        }
+        if !is_word(&memory.upload) {
+            let text = format!("expected a GStreamer element, got {:?}", memory.upload);
+            return refuse(format!("{at}.memory.upload"), text);
         }
     }
     if let Some(name) = encoder.controls.keys().find(|name| !is_identifier(name)) {
@@ -290,7 +312,7 @@ fn check_element(at: &str, element: &str, properties: &BTreeMap<String, String>)
     if !is_word(element) {
         return refuse(format!("{at}.element"), format!("expected a GStreamer element, got {element:?}"));
     }
-    match properties.iter().find(|(name, value)| !is_word(name) || value.chars().any(char::is_control)) {
+    match properties.iter().find(|(name, value)| !is_identifier(name) || value.chars().any(char::is_control)) {
         Some((name, value)) => refuse(format!("{at}.properties"), format!("{name:?} = {value:?} is not a property")),
         None => Ok(()),
     }

@@ -32,6 +32,7 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> Problem {
     }
     for (rust, plain) in [
         ("unknown variant", "unknown value"),
+        ("invalid type: unit variant, expected newtype variant", "expected it with a name: { signal = \"...\" }"),
         ("` as i128,", "`,"),
         ("expected a sequence", "expected a list in [ ]"),
         ("expected an array of length", "expected a list in [ ] of"),

@@ -26,7 +26,7 @@ pub(super) fn enable(root: &Path, links: &[Link]) -> io::Result<Route> {
     for path in media {
         let node = Node::open(&path)?;
         let entities = node.entities()?;
-        let entity = |pad: &Pad| entities.iter().find(|entity| entity.name == pad.entity);
+        let entity = |pad: &Pad| entities.iter().find(|entity| pad.is_of(&entity.name));
         let ends =
             |link: &Link| Some(((entity(&link.source)?, link.source.index), (entity(&link.sink)?, link.sink.index)));
         let Some(ends) = links.iter().map(ends).collect::<Option<Vec<_>>>() else { continue };

@@ -5,7 +5,7 @@ mod camera;
 mod hdmi;
 mod links;
 pub mod nodes;
-mod probe;
+pub mod probe;
 pub mod sound;
 mod timings;
 

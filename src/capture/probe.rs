@@ -20,6 +20,8 @@ pub struct Hardware {
     pub video: Vec<Video>,
     /// Subdevices that have a node, by number: their names, as a board file's `subdevice` wants them.
     pub subdevices: Vec<String>,
+    /// Those of them that have DV timings: HDMI bridges.
+    pub receivers: Vec<String>,
     /// Sound cards, by number.
     pub sound: Vec<sound::Card>,
 }
@@ -78,9 +80,13 @@ pub struct Format {
 /// they were asked for a signal that is not there.
 pub fn hardware(root: &Path) -> Hardware {
     let video = nodes::list(root, "video").into_iter().filter_map(|listed| video(root, listed).ok().flatten());
+    let subdevices = nodes::list(root, "v4l-subdev");
+    // What it captures with is known without asking for the signal, which some drivers note in the log.
+    let has_timings = |listed: &&nodes::Listed| Node::open(&listed.node).is_ok_and(|node| node.timings().is_ok());
     Hardware {
         video: video.collect(),
-        subdevices: nodes::list(root, "v4l-subdev").into_iter().map(|listed| listed.name).collect(),
+        receivers: subdevices.iter().filter(has_timings).map(|listed| listed.name.clone()).collect(),
+        subdevices: subdevices.into_iter().map(|listed| listed.name).collect(),
         sound: sound::cards(root),
     }
 }
@@ -191,7 +197,8 @@ impl fmt::Display for Hardware {
             }
         }
         for name in &self.subdevices {
-            writeln!(f, "subdevice {name:?}")?;
+            let timings = if self.receivers.contains(name) { " (DV timings)" } else { "" };
+            writeln!(f, "subdevice {name:?}{timings}")?;
         }
         for card in &self.sound {
             let capture: Vec<String> = card.capture.iter().map(u32::to_string).collect();
@@ -230,7 +237,8 @@ mod tests {
                     .map(|format| Format { format: format.into(), sizes: vec!["1280x720 60/30".into()] })
                     .into(),
             }],
-            subdevices: vec!["tc358743 10-000f".into()],
+            subdevices: vec!["tc358743 10-000f".into(), "imx219 10-0010".into()],
+            receivers: vec!["tc358743 10-000f".into()],
             sound: vec![sound::Card { number: 0, id: "tc358743".into(), name: "tc358743".into(), capture: vec![] }],
         }
     }
@@ -243,7 +251,8 @@ mod tests {
   input   0 HDMI 000-0 (DV timings, selected)
   signal  locked 1280x720p60
   format  YUYV NV12: 1280x720 60/30
-subdevice \"tc358743 10-000f\"
+subdevice \"tc358743 10-000f\" (DV timings)
+subdevice \"imx219 10-0010\"
 sound card tc358743  \"tc358743\", cannot be recorded now
 ";
         assert_eq!(example().to_string(), expected);

@@ -2,10 +2,15 @@
 
 use super::{
     INTERNAL, Place, Refusal, WRONG,
+    draft::{self, Found, Known},
     prepare::{block_on, load},
 };
 use crate::{
-    board::{Board, find},
+    board::{
+        Board, Encoder, Problem,
+        find::{self, Machine},
+        parse,
+    },
     capture,
     media::{plan, supervisor},
     panel::{self, buttons},
@@ -14,7 +19,7 @@ use crate::{
     uplink::{MediaInfo, delivery, trust::Trust},
 };
 use serde_json::{Value, json};
-use std::{path::Path, process::Command, sync::Arc, time::Duration};
+use std::{fs::File, io::Write as _, path::Path, process::Command, sync::Arc, time::Duration};
 
 /// Parts of GStreamer that every board uses, beside its encoders.
 const PARTS: [&str; 16] = [
@@ -46,7 +51,7 @@ pub fn probe(as_json: bool) -> Result<String, Refusal> {
     let board = Board::find(Path::new("/"), &find::folders(), None);
     let mut elements: Vec<String> = PARTS.map(String::from).to_vec();
     if let Ok(board) = &board {
-        elements.extend(board.encoders.iter().map(|encoder| encoder.element.clone()));
+        elements.extend(board.encoders.iter().flat_map(Encoder::elements).map(String::from));
         elements.extend(board.converter.iter().map(|converter| converter.element.clone()));
     }
     let media = elements_of(&elements);
@@ -76,6 +81,47 @@ pub fn probe(as_json: bool) -> Result<String, Refusal> {
         Err(error) => text += &format!("\nGStreamer cannot be asked: {error}\n"),
     }
     Ok(text)
+}
+
+/// A board file for this machine, for a person to look over: as text, or written to `file`, which must not exist yet.
+///
+/// # Errors
+/// [`WRONG`] when it cannot be written, [`INTERNAL`] when GStreamer cannot be asked.
+pub fn write_board(file: Option<&Path>) -> Result<String, Refusal> {
+    let internal = |text: String| Refusal { code: INTERNAL, text };
+    let known = known_parts();
+    let elements: Vec<String> = known.iter().map(|known| known.element().to_owned()).collect();
+    let media = elements_of(&elements).map_err(|error| internal(format!("GStreamer cannot be asked: {error}")))?;
+    let exists = media["elements"].as_object().into_iter().flatten().filter(|(_, found)| **found == true);
+    let found = Found {
+        machine: &Machine::read(Path::new("/")),
+        hardware: &capture::hardware(Path::new("/")),
+        parts: &panel::probe::parts(Path::new("/")),
+        keys: &buttons::devices(),
+        known: &known,
+        elements: &exists.map(|(element, _)| element.clone()).collect(),
+    };
+    let text = draft::draft(&found);
+    parse::board("draft", &text).map_err(|problem| {
+        let Problem { line, field, text: why } = problem;
+        internal(format!(
+            "the draft is no board file (line {line:?}, {field}: {why}), which is a mistake in Fieldcast:\n{text}"
+        ))
+    })?;
+    let Some(file) = file else { return Ok(text) };
+    let written = File::create_new(file).and_then(|mut file| file.write_all(text.as_bytes()));
+    written
+        .map_err(|error| Refusal { code: WRONG, text: format!("{}: cannot be written: {error}", file.display()) })?;
+    Ok(format!("{} is written; look at its lines with \"check:\"\n", file.display()))
+}
+
+/// Encoders and converters of all boards that are installed, and of the desk's, which is always there.
+fn known_parts() -> Vec<Known> {
+    let files = find::files(&find::folders());
+    let texts = files.iter().filter_map(|file| Some((parse::name_of(file), std::fs::read_to_string(file).ok()?)));
+    let mut known: Vec<Known> = texts.flat_map(|(name, text)| draft::known(&name, &text)).collect();
+    known.extend(draft::known("desktop", draft::DESKTOP));
+    known
 }
 
 /// Asks the worker which elements exist: this program loads no GStreamer.

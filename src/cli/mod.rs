@@ -1,12 +1,14 @@
 //! The command line: what can be typed, what needs no daemon, and what asks the running one.
 
 mod check;
+mod draft;
 mod ended;
 pub mod look;
 mod pair;
 mod plan;
 mod prepare;
 mod provision;
+mod rescue;
 
 pub use check::check;
 pub use ended::ended;
@@ -14,6 +16,7 @@ pub use pair::{pair, revoke, tokens};
 pub use plan::plan;
 pub use prepare::run;
 pub use provision::{check as check_provision, provision, usb_copy};
+pub use rescue::rescue;
 
 use crate::{settings, state, units::Mode};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -64,6 +67,7 @@ Exit codes:
 Files:
   /etc/fieldcast/settings.toml              the operator's; never written by the daemon
   /usr/share/fieldcast/boards/*.toml        one for each hardware variant
+  /etc/fieldcast/boards/*.toml              your own, which come first
   /var/lib/fieldcast/                       state: changes made on a surface, whether to be on air
 
 Environment:
@@ -95,6 +99,13 @@ pub enum Verb {
     /// again.
     #[command(verbatim_doc_comment)]
     Run(Place),
+    /// Stand in for a daemon that does not stay up
+    ///
+    /// Shows on display and status why it does not run, and takes commands; captures and pushes
+    /// nothing. Its systemd unit starts it when the daemon has failed for good. It ends by itself
+    /// after ten minutes, or on `restart`, and the daemon is tried again.
+    #[command(verbatim_doc_comment)]
+    Rescue(Place),
     /// Explain the settings and the board, and list everything that is wrong with them
     ///
     /// Every problem is one line with file, line, key and what was expected. With nothing wrong
@@ -119,6 +130,11 @@ pub enum Verb {
         /// Print JSON instead of a table
         #[arg(long)]
         json: bool,
+        /// Draft a board file for this machine instead, into FILE or on standard output
+        ///
+        /// Lines with "check:" are for a person to decide. FILE is never overwritten.
+        #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "json")]
+        write_board: Option<Option<PathBuf>>,
     },
     /// Tell whether this box could go on air now, without going on air
     ///

@@ -24,7 +24,7 @@ pub(super) fn load(place: &Place, overrides: Overrides) -> Result<(Board, Layers
     judge(find_board(place), place, overrides)
 }
 
-fn find_board(place: &Place) -> Result<Board, BoardError> {
+pub(super) fn find_board(place: &Place) -> Result<Board, BoardError> {
     Board::find(Path::new("/"), &find::folders(), place.board.as_deref())
 }
 
@@ -59,7 +59,7 @@ fn prepare(
     let (id, not_kept) = host::box_id(Path::new("/"), &state);
     let id = layers.settings().id.clone().unwrap_or(id);
     let faults = damaged.into_iter().chain(not_kept).collect();
-    Ok(Start { board, layers, settings: place.settings.clone(), state, id, faults, front, events })
+    Ok(Start { board, layers, settings: place.settings.clone(), state, id, faults, front, rescue: None, events })
 }
 
 /// `fieldcastd run`.
@@ -70,19 +70,24 @@ pub fn run(place: &Place) -> Result<Vec<u8>, Refusal> {
     let events = mpsc::unbounded_channel();
     let board = find_board(place);
     // Before anything else can go wrong: what does is read there.
-    let display = board.as_ref().ok().and_then(|board| Some((board, board.display.as_ref()?)));
-    let front = display.and_then(|(board, display)| {
-        match Front::start(display, &board.buttons, &place.state, events.0.clone()) {
-            Ok(front) => Some(front),
-            Err(error) => {
-                tracing::error!("the display cannot be used: {error}");
-                None
-            }
-        }
-    });
-    let ended = prepare(place, board, front.clone(), events).and_then(|start| {
-        block_on(daemon::run(start))?.map_err(|error| Refusal { code: INTERNAL, text: format!("{error:#}") })
-    });
+    let front = board.as_ref().ok().and_then(|board| show(board, place, &events.0));
+    finish(front.clone(), prepare(place, board, front, events).and_then(work))
+}
+
+/// Begins to show the splash on the board's display; none: it has none, or the system has no thread for it.
+pub(super) fn show(board: &Board, place: &Place, events: &mpsc::UnboundedSender<Event>) -> Option<Front> {
+    let display = board.display.as_ref()?;
+    let front = Front::start(display, &board.buttons, &place.state, events.clone());
+    front.inspect_err(|error| tracing::error!("the display cannot be used: {error}")).ok()
+}
+
+/// Runs the loop to its end.
+pub(super) fn work(start: Start) -> Result<Ended, Refusal> {
+    block_on(daemon::run(start))?.map_err(|error| Refusal { code: INTERNAL, text: format!("{error:#}") })
+}
+
+/// Shows how it ended, and says so by the exit code.
+pub(super) fn finish(front: Option<Front>, ended: Result<Ended, Refusal>) -> Result<Vec<u8>, Refusal> {
     if let Some(front) = front {
         match &ended {
             Ok(_) => front.end(Scene::Stopped),

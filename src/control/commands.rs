@@ -38,6 +38,9 @@ impl Control {
         if self.shutdown.is_some() {
             return Err(Answer::failed(Reason::WrongState, "The box is shutting down"));
         }
+        if let Some(refusal) = self.refuse_in_rescue(&command) {
+            return Err(refusal);
+        }
         match command {
             Command::Start { sources } => self.start(request, sources, now),
             Command::Stop { confirm, end } => {
@@ -122,6 +125,7 @@ impl Control {
                 self.may_restart(confirm, origin, "This interrupts the push for a minute")?;
                 perform(Job::Reboot)
             }
+            Command::Update { from, confirm, downgrade } => self.update(request, from, (confirm, downgrade)),
             Command::Logs { lines, since, .. } => perform(Job::Logs { lines, since }),
             Command::Diagnostics { usb } => perform(Job::Diagnostics { usb }),
             Command::FactoryReset { confirm } => {

@@ -1,6 +1,6 @@
 //! What the control core is told, and what it wants done.
 
-use super::{broadcast::SavedBroadcast, menu::Pin};
+use super::{broadcast::SavedBroadcast, heat::Heat, menu::Pin, update};
 use crate::{
     board::ButtonRole,
     command::{Answer, Command, Cut, Origin},
@@ -182,6 +182,8 @@ pub enum Event {
     Measured(BitRate),
     /// The box is in another network: the video bitrate that it carried the last time.
     KnownRate(Option<BitRate>),
+    /// How hot the box is; once a second, before [`Event::Tick`].
+    Heat(Heat),
     /// Another interface, address or route: waiting uplinks may succeed now.
     NetworkChanged,
     /// The front panel's display came or went, or failed once more.
@@ -207,6 +209,8 @@ pub enum Event {
         /// Its mark.
         mark: u64,
     },
+    /// An update goes on.
+    Update(update::Told),
     /// The process is asked to end. The intent stays.
     Shutdown,
     /// Time has passed.
@@ -319,6 +323,8 @@ pub enum Effect {
         /// What.
         ask: studio::Ask,
     },
+    /// Do something about an update.
+    Update(update::Act),
     /// Answer a command.
     Answer {
         /// Which.

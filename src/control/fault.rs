@@ -291,11 +291,32 @@ pub fn on_backup(backup: &str, primary: &str, back: BackupReturn) -> Notice {
     Notice::new("on-backup", Severity::Warning, format!("{backup} is used in place of {primary}"), advice)
 }
 
+/// Heat takes something from the program, or will: `halved` says that pictures are left out.
+pub fn hot(pushing: bool, halved: bool) -> Notice {
+    let (severity, text) = match (pushing, halved) {
+        (false, _) => (Severity::Notice, "The box is hot"),
+        (true, false) => (Severity::Warning, "The box is hot: the bitrate is lowered"),
+        (true, true) => (Severity::Warning, "The box is very hot: every second picture is left out"),
+    };
+    let advice =
+        "Give it shade and air, and look at fan and vents; all comes back some minutes after it has cooled down";
+    Notice::new("hot", severity, text, advice)
+}
+
 /// The board's display does not show anything.
 pub fn display_missing(kind: &str) -> Notice {
     let text = format!("The display ({kind}) does not answer");
     let advice = "Check its cable and the [display] of the board file; it is tried every 2 s and stops nothing";
     Notice::new("display-missing", Severity::Notice, text, advice)
+}
+
+/// The daemon does not stay up, which `why` explains; it is tried again in so many minutes.
+pub fn rescue(why: &str, minutes: u64) -> Notice {
+    let advice = format!(
+        "It is tried again in {minutes} min, and by Restart. If that does not help: undo what was changed last, reset the box, or \
+         install another version; the log says more"
+    );
+    Notice::new("rescue", Severity::Error, format!("Rescue mode, no capture and no push: {why}"), advice)
 }
 
 /// GO was given and there is no Source.

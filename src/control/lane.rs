@@ -68,6 +68,8 @@ struct Worker {
     encoding: bool,
     leaving: Option<Time>,
     bitrate_fixed: bool,
+    /// Of how many pictures it encodes one.
+    every: u32,
     /// The video bitrate that it was started with.
     begun_at: Option<BitRate>,
     started: Option<Started>,
@@ -165,6 +167,7 @@ impl Lane {
                 encoding: encode,
                 leaving: None,
                 bitrate_fixed: false,
+                every: 1,
                 begun_at: bitrate(plan),
                 started: None,
                 since: now,
@@ -209,6 +212,13 @@ impl Lane {
             effects.push(Effect::Order { id: worker.id, order: Order::Bitrate(wanted.bitrate) });
         }
         effects
+    }
+
+    /// Has the worker encode each `every`-th picture only.
+    pub fn thin(&mut self, every: u32) -> Option<Effect> {
+        let worker = self.worker.as_mut().filter(|worker| worker.leaving.is_none() && worker.every != every)?;
+        worker.every = every;
+        Some(Effect::Order { id: worker.id, order: Order::Thin(every) })
     }
 
     /// Takes what worker `id` says; false if it is not this lane's.

@@ -8,16 +8,20 @@ mod commands;
 mod content;
 pub mod event;
 pub mod fault;
+pub mod heat;
 mod lane;
 mod meter;
 pub mod onair;
 mod pace;
 pub mod rate;
 mod reconcile;
+mod rescue;
 mod show;
 mod status;
 mod stills;
 mod tally;
+pub mod trial;
+pub mod update;
 
 pub use event::{CardId, Effect, Event, Job, Now, RequestId, SavedIntent, Signal, UplinkId, WorkerId};
 
@@ -38,6 +42,7 @@ use crate::{
 use backup::Backup;
 use broadcast::{Broadcast, SavedBroadcast};
 use content::Content;
+use heat::Governor;
 use jiff::Timestamp;
 use lane::Lane;
 use menu::Menu;
@@ -82,6 +87,8 @@ pub struct Control {
     chosen_sources: Option<Vec<String>>,
     shutdown: Option<Time>,
     restart: Option<Restart>,
+    /// Some: the daemon does not stay up, and this stands in for it.
+    rescue: Option<rescue::Rescue>,
 
     signals: BTreeMap<String, Signal>,
     /// Sound cards that can be recorded from; none: not known yet.
@@ -102,6 +109,7 @@ pub struct Control {
     /// The push ends then, or once the Broadcast has ended.
     stop_at: Option<Time>,
     pace: Pace,
+    heat: Governor,
     show: Show,
     stills: Stills,
     /// Whether the push was acknowledged already.
@@ -119,6 +127,7 @@ pub struct Control {
     told: Vec<Fault>,
     standing: Vec<Fault>,
     pin: Option<menu::Pin>,
+    update: update::Update,
     next_id: u64,
 }
 
@@ -161,6 +170,7 @@ impl Control {
             chosen_sources: saved.and_then(|saved| saved.sources),
             shutdown: None,
             restart: None,
+            rescue: None,
             signals: BTreeMap::new(),
             cards: None,
             card_missing: None,
@@ -175,6 +185,7 @@ impl Control {
             broadcast: Broadcast::new(broadcast, now),
             stop_at: None,
             pace: Pace::default(),
+            heat: Governor::default(),
             show: Show { cut, mute, ..Show::default() },
             stills: Stills::default(),
             acknowledged: false,
@@ -188,6 +199,7 @@ impl Control {
             told: Vec::new(),
             standing: Vec::new(),
             pin: None,
+            update: update::Update::default(),
             next_id: 0,
         }
     }
@@ -237,6 +249,7 @@ impl Control {
             }
             Event::KeyframeWanted => self.keyframe_wanted = true,
             Event::Measured(rate) => self.pace.measured(rate),
+            Event::Heat(heat) => self.note_heat(heat, now.time),
             Event::KnownRate(known) => self.note_known_rate(known),
             Event::Pin(pin) => self.pin = pin,
             Event::NetworkChanged => {
@@ -246,10 +259,11 @@ impl Control {
             Event::Display { present, errors } => self.display = Some((present, errors)),
             Event::Studio { id, told } => self.broadcast.hear(id, told, now, &mut effects),
             Event::BroadcastKept { mark } => self.broadcast.note_kept(mark),
+            Event::Update(told) => self.note_update(told, now, &mut effects),
             Event::Shutdown => {
                 self.shutdown.get_or_insert(now.time);
             }
-            Event::Tick => {}
+            Event::Tick => self.beat_update(now.time),
         }
         self.reconcile(now, &mut effects);
         effects
@@ -268,12 +282,14 @@ impl Control {
         wakes.extend(self.backup.wake().filter(|_| self.spare().is_some()));
         wakes.extend(self.show.next_wake(self.running.push.on_signal_loss));
         wakes.extend([self.settled_at()]);
+        wakes.extend(self.rescue_wake());
         wakes.extend(self.pin.as_ref().map(|pin| pin.until));
         wakes.extend(self.stills.next_wake());
         if self.wanted_signal().is_some() {
             wakes.extend(self.video.next_wake());
         }
         wakes.extend(self.audio.next_wake());
+        wakes.extend(self.update_wake());
         wakes.extend(self.stop_at.into_iter().chain(self.broadcast.wakes(&self.place(now))));
         wakes.into_iter().filter(|wake| *wake > now).min()
     }

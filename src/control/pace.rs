@@ -76,9 +76,10 @@ impl Control {
                 link.rate.restart();
             }
             Report::Link(sample) => {
-                let limits = self.rate_limits();
+                let (limits, every) = (self.rate_limits(), self.every());
                 if let Some(link) = self.pace.links.get_mut(&id) {
                     link.rate.set_limits(limits);
+                    link.rate.set_every(every);
                     link.rate.take(sample, now);
                     if sample.dropped_pictures > 0 {
                         link.dropped = Some(now);
@@ -90,13 +91,19 @@ impl Control {
     }
 
     /// Between which bitrates the encoder may be set.
-    fn rate_limits(&self) -> Limits {
+    pub(super) fn rate_limits(&self) -> Limits {
         let output = &self.running.output;
-        let skipped = self.video.skipped();
-        let fits = |encoder: &&Encoder| encoder.codec == output.codec && !skipped.contains(&encoder.element);
-        let lowest = self.board.encoders.iter().find(fits).and_then(|encoder| encoder.min_bitrate);
+        let lowest = self.usual_encoder().and_then(|encoder| encoder.min_bitrate);
         let lowest = lowest.unwrap_or(output.bitrate_min);
-        Limits { min: output.bitrate_min.max(lowest), max: output.bitrate_max.max(lowest) }
+        let (min, max) = (output.bitrate_min.max(lowest), output.bitrate_max.max(lowest));
+        Limits { min, max: self.heat.cap().map_or(max, |cap| cap.clamp(min, max)) }
+    }
+
+    /// The encoder that a worker will use, as far as is known.
+    pub(super) fn usual_encoder(&self) -> Option<&Encoder> {
+        let skipped = self.video.skipped();
+        let codec = self.running.output.codec;
+        self.board.encoders.iter().find(|encoder| encoder.codec == codec && !skipped.contains(&encoder.element))
     }
 
     /// The video bitrate to encode at: the leading delivery's while that is on air, else that of the slowest which is. What
@@ -124,7 +131,8 @@ impl Control {
         let leading = self.leading(now.time).filter(|uplink| uplink.on_air(now.time));
         let link = leading.and_then(|uplink| self.pace.links.get(&uplink.id));
         let Some(link) = link.filter(|link| now.time.since(link.since) >= SETTLED) else { return };
-        let Some(usual) = link.rate.usual().filter(|_| !link.moved) else { return };
+        // What heat leaves is no measure of the network.
+        let Some(usual) = link.rate.usual().filter(|_| !link.moved && self.heat.cap().is_none()) else { return };
         // The next push begins with it, and so does a Source that is added.
         self.pace.known = Some(usual);
         let news = self.pace.kept.is_none_or(|(kept, at)| {

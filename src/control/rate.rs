@@ -69,8 +69,10 @@ pub struct Controller {
     target: f64,
     /// What the encoder is asked for: beyond the target while it lags behind.
     asked: f64,
-    /// What the encoder makes, as far as its lag is known.
+    /// What the encoder makes of all pictures, as far as its lag is known.
     made: f64,
+    /// Part of the pictures that it gets.
+    share: f64,
     /// Bits beyond that which the encoder will save again.
     loan: f64,
     recent: VecDeque<Seen>,
@@ -97,6 +99,7 @@ impl Controller {
             target: start,
             asked: start,
             made: start,
+            share: 1.0,
             loan: 0.0,
             recent: VecDeque::new(),
             wall: Wall::default(),
@@ -119,6 +122,12 @@ impl Controller {
         self.limits = limits;
         self.target = limits.clamp(self.target);
         self.asked = limits.clamp(self.asked);
+    }
+
+    /// The encoder gets each `every`-th picture only. Encoders share their bitrate out to pictures, so that they make as much
+    /// less.
+    pub fn set_every(&mut self, every: u32) {
+        self.share = 1.0 / f64::from(every.max(1));
     }
 
     /// A new connection: what the old one measured last was its end.
@@ -155,8 +164,9 @@ impl Controller {
         if self.recent.len() > WINDOW {
             self.recent.pop_front();
         }
-        let beyond = seen.offered - (self.made + self.audio) * span;
-        self.loan = (self.loan * (-span / PAID).exp() + beyond).clamp(0.0, LOAN * self.made);
+        let made = self.made * self.share;
+        let beyond = seen.offered - (made + self.audio) * span;
+        self.loan = (self.loan * (-span / PAID).exp() + beyond).clamp(0.0, LOAN * made);
         let way = sample.min_rtt.unwrap_or_default().as_secs_f64();
         let waiting = (sample.outstanding as f64 * 8.0 - (self.target + self.audio) * way).max(0.0);
         self.wall.note(seen, promised, now);
@@ -192,7 +202,7 @@ impl Controller {
     fn fed(&self) -> bool {
         let (span, offered) =
             self.recent.iter().fold((0.0, 0.0), |(span, bits), seen| (span + seen.span, bits + seen.offered));
-        offered - self.audio * span > 0.5 * self.made * span
+        offered - self.audio * span > 0.5 * self.made * self.share * span
     }
 }
 

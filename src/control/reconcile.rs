@@ -22,6 +22,7 @@ const TAKE_OVER: Duration = Duration::from_secs(10);
 impl Control {
     /// Brings workers and uplinks to where intent and facts say they should be, and answers who waits for that.
     pub(super) fn reconcile(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.end_rescue(now.time);
         self.tick_menu(now.time, effects);
         self.finish_stop(now.time, effects);
         self.choose_input(now.time);
@@ -36,6 +37,7 @@ impl Control {
         self.make_cards(now.time, effects);
         self.force_keyframe(now.time, effects);
         self.answer_waiting(now, effects);
+        self.reconcile_update(now, effects);
         self.note_faults(now);
         let stopped = self.video.is_empty() && self.audio.is_empty() && self.uplinks.is_empty();
         if self.shutdown.is_some_and(|since| stopped || now.time.since(since) >= SHUTDOWN) {
@@ -123,7 +125,7 @@ impl Control {
     /// The chosen input's signal while it is locked and wanted.
     pub(super) fn wanted_signal(&self) -> Option<&Signal> {
         let signal = self.signals.get(&self.input).filter(|signal| signal.state == SignalState::Locked);
-        signal.filter(|_| self.shutdown.is_none())
+        signal.filter(|_| self.shutdown.is_none() && !self.in_rescue())
     }
 
     /// What the status calls the sound.
@@ -197,6 +199,7 @@ impl Control {
         let audio = audio.filter(|_| !missing).map(Plan::Audio);
         let (video, encode) = (video.map(Plan::Video), self.pushing());
         effects.extend(self.video.reconcile(video.as_ref(), encode, now, &mut self.next_id));
+        effects.extend(self.video.thin(self.every()));
         effects.extend(self.audio.reconcile(audio.as_ref(), encode, now, &mut self.next_id));
     }
 

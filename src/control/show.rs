@@ -117,7 +117,7 @@ impl Control {
 
     /// Has the cards made that can be needed.
     pub(super) fn make_cards(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        if now.since(self.begun) < SETTLED || self.shutdown.is_some() {
+        if now.since(self.begun) < SETTLED || self.shutdown.is_some() || self.in_rescue() {
             return;
         }
         let mode = self.output_mode();

@@ -49,6 +49,7 @@ impl Control {
             uplinks: self.uplinks.iter().map(|uplink| uplink.status(now.time)).collect(),
             network: None,
             networks: Vec::new(),
+            firmware: self.firmware(),
             broadcast: self.broadcast.status(&self.place(now.time), now.time),
             panel: self.board.display.as_ref().map(|display| PanelStatus {
                 kind: display.kind.name(),
@@ -63,6 +64,8 @@ impl Control {
                     Some(Plan::Video(plan)) if self.pushing() => plan.bitrate.bits(),
                     _ => 0,
                 },
+                heat_bitrate_cap: self.heat.cap().map(|_| self.rate_limits().max.bits()),
+                heat_half_pictures: self.every() > 1,
                 dropped_pictures: self.uplinks.iter().map(|uplink| uplink.stats.dropped_pictures).sum(),
                 audio_peak_db: self.meter.peaks(),
                 uplinks: self.uplinks.iter().map(onair::Uplink::figures).collect(),
@@ -98,7 +101,7 @@ impl Control {
     }
 
     fn notices(&self, now: Time) -> Vec<fault::Notice> {
-        let mut notices = Vec::new();
+        let mut notices: Vec<_> = self.rescue_notice(now).into_iter().collect();
         let pushing = self.pushing();
         if let Some(signal) = self.signals.get(&self.input) {
             notices.extend(fault::signal(&self.input, signal.state, pushing));
@@ -141,6 +144,7 @@ impl Control {
         if let Some(note) = self.audio.started().and_then(|started| started.note.as_ref()) {
             notices.push(fault::sound_note(note));
         }
+        notices.extend(self.hot());
         if self.stills.picture_refused() {
             notices.push(fault::slate_picture());
         }
@@ -173,6 +177,7 @@ impl Control {
             notices.push(fault::on_backup(&spare.name, &primary.source.name, back));
         }
         notices.extend(self.broadcast.notices(&self.place(now), self.unserved(now), now));
+        notices.extend(self.update_notices());
         notices.extend(self.told.iter().cloned().map(Into::into));
         notices.sort_by(|one, other| other.severity.cmp(&one.severity).then(one.code.cmp(other.code)));
         notices

@@ -16,12 +16,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod cards;
 mod edges;
+mod heat;
 mod menu;
 mod pace;
 mod panel;
 mod publish;
+mod rescue;
 mod show;
 mod sources;
+mod update;
 
 pub(super) fn encoder(element: &str, hardware: bool) -> Encoder {
     let property = |name: &str| (name.to_owned(), Through::Property);
@@ -38,10 +41,11 @@ pub(super) fn encoder(element: &str, hardware: bool) -> Encoder {
         keyframe: KeyframeControl::Event,
         properties: BTreeMap::new(),
         controls: BTreeMap::new(),
-        interval: IntervalControl { name: "key-int-max".into(), through: Through::Property },
+        interval: IntervalControl { name: "key-int-max".into(), through: Through::Property, also: None },
         profile: "main".into(),
         level: None,
         format: "I420".into(),
+        memory: None,
         align: board::Align::default(),
         min_rate: None,
         min_bitrate: None,

@@ -13,13 +13,17 @@ mod remote;
 mod requests;
 mod settings;
 mod studio;
+mod update;
 
 use crate::{
     board::{Board, Tally},
     capture,
     clock::Dates,
     command::{Answer, Cut},
-    control::{CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, broadcast::SavedBroadcast, menu::View},
+    control::{
+        CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, broadcast::SavedBroadcast, heat::Heat, menu::View,
+        update::Told,
+    },
     host::Host,
     http,
     media::{
@@ -33,6 +37,7 @@ use crate::{
         lamps::{self, LEDS},
     },
     program::{slate::Gop, timeline::Timeline},
+    remote::message::Progress,
     settings::{Changes, Layers, OutputMode},
     state::{ClockFloor, StateFolder},
     status::{Fault, NetworkLink, NetworkStatus, Showing, Stats, Status},
@@ -77,8 +82,19 @@ pub struct Start {
     pub faults: Vec<Fault>,
     /// The display, which has been showing the splash; none: the board has none.
     pub front: Option<Front>,
+    /// Some: this is the rescue of a box whose daemon does not stay up.
+    pub rescue: Option<Rescue>,
     /// What edges tell, of which the display was the first.
     pub events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
+}
+
+/// What the rescue knows of the daemon.
+#[derive(Debug)]
+pub struct Rescue {
+    /// Why it does not run, for people.
+    pub why: String,
+    /// The state folder is a substitute: the box's own cannot be used.
+    pub substitute: bool,
 }
 
 /// How the daemon ended.
@@ -105,8 +121,13 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
     let (access, https) = Access::open(&mut start);
     let listen = start.layers.settings().http.listen;
     let address = if https.is_some() { listen } else { loopback(listen) };
+    let rescue = start.rescue.is_some();
     let listeners = http::listen(address)
-        .with_context(|| format!("cannot listen on http.listen = \"{listen}\": choose another port in the settings"))?;
+        .with_context(|| format!("cannot listen on http.listen = \"{listen}\": choose another port in the settings"));
+    let listeners = needed(rescue, listeners)?.unwrap_or_default();
+    if !rescue && !sys::landlock_is_there() {
+        tracing::warn!("this kernel has no Landlock: media workers can read the files of the daemon's user");
+    }
     for listener in &listeners {
         let address = listener.local_addr()?;
         let scheme = if address.ip().is_loopback() { "http" } else { "https" };
@@ -120,7 +141,13 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
     let (mut daemon, shown, mut event_queue) = Daemon::new(start, access, messages, done).context("state")?;
     let events = daemon.events.clone();
     let mut wish_queue = daemon.begin_remote(asks.clone(), shown.status.clone());
-    let interface = http::Interface { status: shown.status, tokens: daemon.access.tokens(), asks };
+    daemon.begin_update();
+    let interface = http::Interface {
+        status: shown.status,
+        tokens: daemon.access.tokens(),
+        asks,
+        state: daemon.state.path().into(),
+    };
     let router = http::router(interface, https.as_ref());
     for listener in listeners {
         tokio::spawn(http::serve(listener, router.clone(), https.clone()));
@@ -130,16 +157,20 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
         async move { network::watch("/".as_ref(), events).await }
     });
     daemon.watch_inputs()?;
-    let _cards = capture::sound::watch("/".into(), events.clone()).context("sound cards")?;
+    let cards = (!rescue).then(|| capture::sound::watch("/".into(), events.clone()).context("sound cards"));
+    let _cards = cards.transpose()?;
     let keypad = daemon.front.as_ref().and_then(Front::keypad).cloned();
-    let _lamps = lamps::follow(&daemon.control.board().lamps, LEDS.into(), keypad, shown.tally).context("lamps")?;
-    let _buttons = buttons::watch(&daemon.control.board().buttons, events).context("buttons")?;
+    let lamps = lamps::follow(&daemon.control.board().lamps, LEDS.into(), keypad, shown.tally).context("lamps");
+    let _lamps = needed(rescue, lamps)?;
+    let buttons = buttons::watch(&daemon.control.board().buttons, events).context("buttons");
+    let _buttons = needed(rescue, buttons)?;
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     daemon.handle(Event::Tick);
     notify::ready(&daemon.sentence);
+    daemon.handle(Event::Update(Told::Ready));
     while !daemon.ended {
         tokio::select! {
             biased;
@@ -166,6 +197,18 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
     }
     daemon.end_remote(wish_queue).await;
     Ok(if daemon.reboot { Ended::Reboot } else { Ended::Stopped })
+}
+
+/// What the daemon cannot be without; the rescue can: it may be what stopped the daemon.
+fn needed<T>(rescue: bool, part: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match part {
+        Ok(part) => Ok(Some(part)),
+        Err(error) if rescue => {
+            tracing::error!("goes on without: {error:#}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The address on loopback with the port of `listen`.
@@ -208,6 +251,14 @@ struct Daemon {
     remote: Option<remote::Remote>,
     /// The whole box is to be restarted.
     reboot: bool,
+    /// Whether this is an image that can be updated.
+    image: bool,
+    /// Whether a USB stick with a bundle is there.
+    stick: bool,
+    /// Who wants to know how far an update is.
+    told: Option<mpsc::UnboundedSender<Progress>>,
+    /// The state folder is a substitute, and the box's own cannot be used.
+    substitute: bool,
     floor: ClockFloor,
     trust: Arc<Trust>,
     /// None: the accounts cannot be kept.
@@ -267,25 +318,37 @@ impl Daemon {
         done: mpsc::UnboundedSender<Done>,
     ) -> io::Result<(Self, Shown, mpsc::UnboundedReceiver<Event>)> {
         let now = sys::now();
-        let Start { board, layers, settings, state, id, mut faults, front, events: (events, event_queue) } = start;
-        let (saved, fault) = state.load("intent.json");
-        faults.extend(fault);
-        let (broadcast, fault) = state.load::<Option<SavedBroadcast>>(BROADCAST);
-        faults.extend(fault);
+        let Start { board, layers, settings, state, id, mut faults, front, rescue, events: (events, event_queue) } =
+            start;
+        let (mut saved, mut broadcast, mut rates) = (None, None, rates::Rates::default());
+        // What may be what stopped the daemon is left alone, for the daemon to go on with.
+        if rescue.is_none() {
+            let (intent, fault) = state.load("intent.json");
+            faults.extend(fault);
+            let (record, fault) = state.load::<Option<SavedBroadcast>>(BROADCAST);
+            faults.extend(fault);
+            let (known, fault) = rates::Rates::load(&state);
+            faults.extend(fault);
+            (saved, broadcast, rates) = (intent, record.flatten(), known);
+        }
         let (floor, fault) = ClockFloor::load(&state);
-        faults.extend(fault);
-        let (rates, fault) = rates::Rates::load(&state);
         faults.extend(fault);
         let trust = Arc::new(Trust::load(
             floor.time().map_or(Duration::ZERO, |time| Duration::from_secs(time.as_second().unsigned_abs())),
         ));
-        let studio = Studio::open(&layers.settings().studio, state.path(), trust.clone())
-            .inspect_err(|error| tracing::error!("the Studio: {error}"))
-            .ok();
+        let studio = rescue.is_none().then(|| Studio::open(&layers.settings().studio, state.path(), trust.clone()));
+        let studio = studio.transpose().unwrap_or_else(|error| {
+            tracing::error!("the Studio: {error}");
+            None
+        });
         let host = Host::new("/", state.path());
         let state = Arc::new(state);
         let files = files::Files::start(state.clone(), done.clone())?;
-        let control = Control::new(board, layers.settings().clone(), id, saved, broadcast.flatten(), now);
+        let mut control = Control::new(board, layers.settings().clone(), id, saved, broadcast, now);
+        let substitute = rescue.as_ref().is_some_and(|rescue| rescue.substitute);
+        if let Some(Rescue { why, .. }) = rescue {
+            control.begin_rescue(why, now);
+        }
         let empty = control.status(Now { time: now, wall: None }, None, Stats::default());
         let (status, status_shown) = watch::channel(Arc::new(empty));
         let view = Arc::new(control.view(now));
@@ -299,6 +362,10 @@ impl Daemon {
             access,
             remote: None,
             reboot: false,
+            image: false,
+            stick: false,
+            told: None,
+            substitute,
             sets: VecDeque::new(),
             floor,
             trust,
@@ -360,8 +427,8 @@ impl Daemon {
             Event::Uplink { id, report: uplink::Report::Closed } => drop(self.uplinks.remove(id)),
             _ => {}
         }
-        // Ten a second for each uplink: they are shown with the next figures.
-        let routine = matches!(event, Event::Uplink { report: uplink::Report::Link(_), .. });
+        // Ten a second for each uplink, and before each tick: they are shown with the next figures.
+        let routine = matches!(event, Event::Uplink { report: uplink::Report::Link(_), .. } | Event::Heat(_));
         let effects = self.control.handle(event, now);
         let shown = !routine || !effects.is_empty();
         for effect in effects {
@@ -375,6 +442,9 @@ impl Daemon {
 
     /// Follows every input of the board.
     fn watch_inputs(&mut self) -> anyhow::Result<()> {
+        if self.control.in_rescue() {
+            return Ok(());
+        }
         let board = self.control.board();
         let output = match self.layers.settings().output.mode {
             OutputMode::Fixed(mode) => mode,
@@ -448,23 +518,26 @@ impl Daemon {
         let second = self.next_second <= now;
         if second {
             self.next_second = now + SECOND;
-            self.measure(now);
+            let heat = self.measure(now);
             self.look_at_input(now);
             self.look_at_brought();
             self.hide_pin(now);
+            self.look_for_sticks();
+            self.handle(Event::Heat(heat));
         }
         if second || self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);
         }
     }
 
-    /// Takes the host's figures, and keeps the time for a start without a clock.
-    fn measure(&mut self, now: Time) {
+    /// Takes the host's figures, and keeps the time for a start without a clock; gives how hot it is.
+    fn measure(&mut self, now: Time) -> Heat {
         let mut pids = vec![std::process::id()];
         pids.extend(self.workers.values().filter_map(Worker::pid));
         let figures = self.host.sample(now, &pids);
         self.figures = Stats {
             temperature_c: figures.temperature_c,
+            heat_headroom_c: figures.headroom_c,
             throttled: figures.throttled,
             cpu: figures.cpu,
             memory_bytes: figures.memory_bytes,
@@ -478,6 +551,7 @@ impl Daemon {
             let saved = self.floor.note(wall);
             self.files.keep(ClockFloor::FILE, saved);
         }
+        Heat { headroom: figures.headroom_c, throttled: figures.throttled_by_heat }
     }
 
     fn publish(&mut self, now: Now) {

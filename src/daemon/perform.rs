@@ -91,6 +91,7 @@ impl Daemon {
                 Err(error) => tracing::error!(%error, "the Broadcast cannot be put into words"),
             },
             Effect::AskStudio { id, source, ask } => self.ask_studio(id, *source, ask),
+            Effect::Update(act) => self.update(act),
             Effect::Answer { request, answer } => self.answer(request, answer),
             Effect::Perform { request, job } => self.perform_job(request, job),
             Effect::Reset { request } => self.reset(request),
@@ -136,6 +137,9 @@ impl Daemon {
             Ok(())
         };
         let answer = match marked.and_then(|()| self.state.reset()) {
+            Ok(()) if self.substitute => {
+                Answer::failed(Reason::Internal, "The state folder cannot be used, so nothing in it could be deleted")
+            }
             Ok(()) => Answer::done(),
             Err(error) => {
                 tracing::error!("the state folder cannot be emptied: {error}");

@@ -89,7 +89,7 @@ impl Daemon {
         queue
     }
 
-    fn tell_remote(&self, tell: Tell) {
+    pub(super) fn tell_remote(&self, tell: Tell) {
         if let Some(remote) = &self.remote {
             let _ = remote.tells.send(tell);
         }

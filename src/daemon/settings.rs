@@ -15,6 +15,9 @@ use std::io;
 impl Daemon {
     /// SIGHUP: reads the settings file again; a wrong one changes nothing.
     pub(super) fn reload(&mut self) {
+        if self.control.in_rescue() {
+            return tracing::info!("settings are read by the daemon, which `restart` tries again");
+        }
         notify::reloading(sys::now());
         let (overrides, fault) = self.state.overrides();
         self.found.insert("overrides", fault.into_iter().collect());

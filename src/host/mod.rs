@@ -1,5 +1,6 @@
 //! Figures of the box itself, read from /proc and /sys. The root is an argument, so that a tree of files can stand in.
 
+mod heat;
 mod id;
 
 pub use id::{box_id, known_id};
@@ -17,8 +18,12 @@ use std::{
 pub struct Figures {
     /// Hottest thermal zone, degrees Celsius.
     pub temperature_c: Option<f64>,
+    /// How much warmer a thermal zone may get before the board slows down, degrees Celsius; none where it does not tell.
+    pub headroom_c: Option<f64>,
     /// Whether heat or a weak power supply slows the processor down; none where the hardware does not tell.
     pub throttled: Option<bool>,
+    /// Whether that is because of heat.
+    pub throttled_by_heat: bool,
     /// CPU use of the processes since the last sample, in cores; none at the first.
     pub cpu: Option<f64>,
     /// Memory of the processes: their proportional share (PSS), or resident where that may not be read.
@@ -40,6 +45,7 @@ pub struct Host {
     /// At the last sample.
     cpu: Option<(Time, Processes)>,
     memory: Option<(Time, Option<u64>)>,
+    heat: heat::Sensors,
 }
 
 /// A tick of /proc/PID/stat: USER_HZ is 100 on every architecture that Linux still has but Alpha (proc_pid_stat(5),
@@ -51,7 +57,7 @@ const MEMORY_INTERVAL: Duration = Duration::from_secs(10);
 impl Host {
     /// A box whose /proc and /sys are under `root` (`/`) and whose state folder is `state`.
     pub fn new(root: impl Into<PathBuf>, state: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), state: state.into(), cpu: None, memory: None }
+        Self { root: root.into(), state: state.into(), cpu: None, memory: None, heat: heat::Sensors::default() }
     }
 
     /// Takes a sample at `now`; `pids` are the daemon and its workers. Reads a dozen small files, no disk.
@@ -64,9 +70,12 @@ impl Host {
         if self.memory.is_none_or(|(at, _)| due(at)) {
             self.memory = Some((now, memory_bytes));
         }
+        let heat = self.heat.read(&self.root, now);
         Figures {
-            temperature_c: self.temperature(),
-            throttled: self.throttled(),
+            temperature_c: heat.hottest,
+            headroom_c: heat.headroom,
+            throttled: heat.throttled,
+            throttled_by_heat: heat.by_heat,
             cpu: self.cpu(now, pids),
             memory_bytes,
             disk_free_bytes: rustix::fs::statvfs(&self.state).ok().map(|disk| disk.f_bavail * disk.f_frsize),
@@ -82,32 +91,6 @@ impl Host {
     fn folders(&self, path: &str, prefix: &'static str) -> impl Iterator<Item = PathBuf> {
         let entries = fs::read_dir(self.root.join(path)).into_iter().flatten().flatten();
         entries.filter(move |entry| entry.file_name().to_string_lossy().starts_with(prefix)).map(|entry| entry.path())
-    }
-
-    /// In millidegrees (Documentation/driver-api/thermal/sysfs-api.rst). A zone whose sensor is off says nonsense.
-    fn temperature(&self) -> Option<f64> {
-        self.folders("sys/class/thermal", "thermal_zone")
-            .filter_map(|zone| number(&zone.join("temp")))
-            .map(|millidegrees| millidegrees as f64 / 1e3)
-            .filter(|celsius| (-40.0..=150.0).contains(celsius))
-            .max_by(f64::total_cmp)
-    }
-
-    fn throttled(&self) -> Option<bool> {
-        // Raspberry Pi firmware: bits 0 to 3 are weak supply, frequency capped, throttled and hot, now
-        // (raspberrypi.com/documentation/computers/os.html, get_throttled); the driver gives them in hexadecimal.
-        let firmware = self.text("sys/devices/platform/soc/soc:firmware/get_throttled");
-        let firmware = firmware.and_then(|bits| u32::from_str_radix(bits.trim().trim_start_matches("0x"), 16).ok());
-        if let Some(bits) = firmware {
-            return Some(bits & 0xf != 0);
-        }
-        // Elsewhere: a processor's cooling device above state 0 (Documentation/ABI/testing/sysfs-class-thermal).
-        let processors = self.folders("sys/class/thermal", "cooling_device").filter(|device| {
-            fs::read_to_string(device.join("type"))
-                .is_ok_and(|kind| kind.contains("cpufreq") || kind.trim() == "Processor")
-        });
-        let states: Vec<i64> = processors.filter_map(|device| number(&device.join("cur_state"))).collect();
-        (!states.is_empty()).then(|| states.iter().any(|state| *state > 0))
     }
 
     fn cpu(&mut self, now: Time, pids: &[u32]) -> Option<f64> {
@@ -171,7 +154,7 @@ pub(crate) mod tests {
         root
     }
 
-    fn put(root: &Path, path: &str, content: &str) {
+    pub(super) fn put(root: &Path, path: &str, content: &str) {
         let path = root.join(path);
         fs::create_dir_all(path.parent().expect("a parent")).expect("made");
         fs::write(path, content).expect("written");
@@ -187,26 +170,6 @@ pub(crate) mod tests {
         let figures = sample(&[]);
         assert!(figures.disk_free_bytes.is_some_and(|free| free > 0));
         assert_eq!(Figures { disk_free_bytes: None, ..figures }, Figures { clock: "not-set", ..Figures::default() });
-    }
-
-    #[test]
-    fn heat_and_throttling() {
-        let zones = [
-            ("sys/class/thermal/thermal_zone0/temp", "51200\n"),
-            ("sys/class/thermal/thermal_zone1/temp", "63000\n"),
-            ("sys/class/thermal/thermal_zone2/temp", "-274000\n"),
-            ("sys/class/thermal/cooling_device0/type", "thermal-cpufreq-0\n"),
-            ("sys/class/thermal/cooling_device0/cur_state", "0\n"),
-            ("sys/class/thermal/cooling_device1/type", "pwm-fan\n"),
-            ("sys/class/thermal/cooling_device1/cur_state", "3\n"),
-        ];
-        let figures = sample(&zones);
-        assert_eq!((figures.temperature_c, figures.throttled), (Some(63.0), Some(false)));
-        let pi = "sys/devices/platform/soc/soc:firmware/get_throttled";
-        assert_eq!(sample(&[(pi, "50000\n")]).throttled, Some(false), "it was, and is not now");
-        assert_eq!(sample(&[(pi, "50005\n")]).throttled, Some(true));
-        let hot = ("sys/class/thermal/cooling_device0/cur_state", "2\n");
-        assert_eq!(sample(&[zones[3], hot]).throttled, Some(true));
     }
 
     #[test]

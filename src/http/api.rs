@@ -9,6 +9,7 @@ use super::{
     problem::Problem,
     studio,
     tokens::{NAME_CHARS, TokenId},
+    upload,
 };
 use crate::command::{Answer, Command, Origin, studio::What};
 use axum::{
@@ -44,11 +45,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
 pub(super) struct Api {
-    interface: Interface,
+    pub(super) interface: Interface,
     preview: Arc<Preview>,
     streams: Arc<Semaphore>,
     /// One computer is paired at a time: who guesses cannot keep the loop busy.
     pairing: Arc<Semaphore>,
+    /// One bundle comes at a time.
+    pub(super) uploads: Arc<Semaphore>,
 }
 
 /// All routes, guarded; `names` are those by which the box may be called beyond loopback.
@@ -59,6 +62,7 @@ pub fn router(interface: Interface, names: Arc<[String]>) -> Router {
         preview: Arc::default(),
         streams: Arc::new(Semaphore::new(STREAMS)),
         pairing: Arc::new(Semaphore::new(1)),
+        uploads: Arc::new(Semaphore::new(1)),
     };
     page::routes()
         .route("/api/v1/pair", post(pair))
@@ -66,6 +70,7 @@ pub fn router(interface: Interface, names: Arc<[String]>) -> Router {
         .route("/api/v1/events", get(stream))
         .route("/api/v1/settings", get(settings))
         .route("/api/v1/commands/{name}", post(command))
+        .route("/api/v1/update", post(upload::upload))
         .nest("/api/v1/studio", studio::routes())
         .route("/preview.jpg", get(picture))
         .route("/metrics", get(figures))
@@ -100,6 +105,7 @@ pub(super) async fn command_answer(api: &Api, command: Command) -> Result<Answer
         Command::Studio(request) if matches!(request.what, What::Upload { .. } | What::Download { .. }) => {
             FILE_DEADLINE
         }
+        Command::Update { .. } => FILE_DEADLINE,
         Command::Studio(_) | Command::Publish(_) | Command::End { .. } => STUDIO_DEADLINE,
         _ => COMMAND_DEADLINE,
     };

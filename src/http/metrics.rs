@@ -57,6 +57,11 @@ pub fn text(status: &Status) -> String {
     page.family("faults", "gauge", "What is wrong now", samples);
 
     page.gauge("temperature_celsius", "Hottest thermal zone", stats.temperature_c);
+    page.gauge("heat_headroom_celsius", "How much warmer it may get before it slows down", stats.heat_headroom_c);
+    let cap = stats.heat_bitrate_cap.map(|cap| cap as f64);
+    page.gauge("heat_bitrate_cap_bits_per_second", "Most that heat leaves of the bitrate", cap);
+    let halved = Some(flag(stats.heat_half_pictures));
+    page.gauge("heat_half_pictures", "Whether heat leaves every second picture out", halved);
     page.gauge("throttled", "Whether heat or a weak supply slows the box down", stats.throttled.map(flag));
     page.gauge("cpu_cores", "Used by the daemon and its workers", stats.cpu);
     page.gauge("memory_bytes", "Used by the daemon and its workers", stats.memory_bytes.map(|bytes| bytes as f64));
@@ -146,6 +151,7 @@ mod tests {
         status.stats.uplinks.push(status.stats.uplinks[0].clone());
         status.stats.audio_peak_db = vec![-12.5, f64::NEG_INFINITY];
         status.stats.temperature_c = Some(51.0);
+        (status.stats.heat_headroom_c, status.stats.heat_bitrate_cap) = (Some(-2.5), Some(3_000_000));
         let fault = |code, severity| Fault { code, severity, text: "x".into(), advice: "y".into(), since: None };
         status.faults = vec![fault("a", Severity::Error), fault("a", Severity::Error), fault("b", Severity::Notice)];
         let samples = samples(&text(&status));
@@ -158,6 +164,9 @@ mod tests {
             ("fieldcast_audio_peak_decibels{channel=\"1\"}", f64::NEG_INFINITY),
             ("fieldcast_faults{code=\"a\",severity=\"error\"}", 2.0),
             ("fieldcast_temperature_celsius", 51.0),
+            ("fieldcast_heat_headroom_celsius", -2.5),
+            ("fieldcast_heat_bitrate_cap_bits_per_second", 3_000_000.0),
+            ("fieldcast_heat_half_pictures", 0.0),
         ] {
             assert_eq!(samples.get(series), Some(&value), "{series}");
         }

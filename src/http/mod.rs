@@ -16,6 +16,7 @@ mod serve;
 mod studio;
 pub mod tls;
 pub mod tokens;
+mod upload;
 
 pub use serve::{Https, listen, router, serve};
 
@@ -26,7 +27,7 @@ use crate::{
 };
 use bytes::Bytes;
 use pairing::{Pin, Refusal};
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokens::{Token, TokenId, Tokens};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -42,6 +43,8 @@ pub struct Interface {
     pub tokens: watch::Receiver<Arc<Tokens>>,
     /// To the loop that does the work.
     pub asks: mpsc::Sender<Ask>,
+    /// The state folder, in which uploads are put down.
+    pub state: Arc<Path>,
 }
 
 /// Something asked of the loop that does the work; a dropped reply is answered as an internal error.

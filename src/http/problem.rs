@@ -96,13 +96,24 @@ impl IntoResponse for Answer {
             Answer::Failed { reason, text, field } => {
                 let status = match reason {
                     Reason::UnknownCommand => StatusCode::NOT_FOUND,
-                    Reason::WrongArguments | Reason::Payload => StatusCode::UNPROCESSABLE_ENTITY,
-                    Reason::ConfirmationNeeded | Reason::WrongState | Reason::Expired | Reason::AgeUnknown => {
-                        StatusCode::CONFLICT
-                    }
+                    Reason::WrongArguments
+                    | Reason::Payload
+                    | Reason::WrongBoard
+                    | Reason::WrongSignature
+                    | Reason::ExpiredCertificate
+                    | Reason::DamagedBundle => StatusCode::UNPROCESSABLE_ENTITY,
+                    Reason::ConfirmationNeeded
+                    | Reason::WrongState
+                    | Reason::Expired
+                    | Reason::AgeUnknown
+                    | Reason::NoUpdater
+                    | Reason::OlderVersion
+                    | Reason::AlreadyInstalled
+                    | Reason::RolledBack => StatusCode::CONFLICT,
+                    Reason::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
                     Reason::Observe | Reason::SecretNeedsTls => StatusCode::FORBIDDEN,
                     // The ingest is the server behind this one.
-                    Reason::NotAcknowledged => StatusCode::BAD_GATEWAY,
+                    Reason::NotAcknowledged | Reason::NotReached => StatusCode::BAD_GATEWAY,
                     Reason::TimedOut => StatusCode::GATEWAY_TIMEOUT,
                     Reason::Internal | Reason::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
                 };

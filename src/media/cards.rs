@@ -78,7 +78,9 @@ fn find(plan: &StillPlan, folder: &Path) -> Result<(PathBuf, Option<Gop>), Failu
     let mut asked = serde_json::to_vec(plan).unwrap_or_default();
     asked.extend_from_slice(&LOOK.to_be_bytes());
     if let Card::Picture(path) = &plan.card {
-        let (_, bytes) = picture_file::read(path).map_err(|why| failure(FailureKind::Picture, why))?;
+        let unusable = |why: String| failure(FailureKind::Picture, why);
+        let bytes = picture_file::read(path).map_err(unusable)?;
+        picture_file::look(&bytes).map_err(|why| unusable(format!("{}: {why}", path.display())))?;
         asked.extend_from_slice(&slate::checksum(&bytes).to_be_bytes());
     }
     let file = folder.join(format!("{:016x}.gop", slate::checksum(&asked)));

@@ -24,11 +24,11 @@ pub fn exists(element: &str) -> bool {
     gst::ElementFactory::find(element).is_some()
 }
 
-/// The first of a plan's encoders whose element exists, and the elements before it, which do not.
+/// The first of a plan's encoders all of whose elements exist, and the encoders before it.
 pub fn choose(encoders: &[board::Encoder], codec: Codec) -> (Option<board::Encoder>, Vec<String>) {
     let mut missing = Vec::new();
     for encoder in encoders.iter().filter(|encoder| encoder.codec == codec) {
-        if exists(&encoder.element) {
+        if encoder.elements().all(exists) {
             return (Some(encoder.clone()), missing);
         }
         missing.push(encoder.element.clone());
@@ -55,12 +55,13 @@ impl VideoEncoder {
 
     /// Makes the next picture an IDR.
     pub fn keyframe(&self) {
-        let forced = match self.board.keyframe {
+        let forced = match &self.board.keyframe {
             KeyframeControl::Event => {
                 let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
                 self.element.send_event(event).then_some(()).ok_or_else(|| "it takes no such event".to_string())
             }
             KeyframeControl::V4l2Control => self.control("force_key_frame", 1),
+            KeyframeControl::Signal(name) => self.signal(name),
         };
         if let Err(error) = forced {
             eprintln!("cannot force a keyframe: {error}");
@@ -89,6 +90,14 @@ impl VideoEncoder {
         let value = gst::glib::Value::deserialize_with_pspec(&value.to_string(), &known)
             .map_err(|_| format!("{name} does not take {value}"))?;
         self.element.set_property_from_value(name, &value);
+        Ok(())
+    }
+
+    /// Emits an action signal without arguments.
+    fn signal(&self, name: &str) -> Result<(), String> {
+        let known = gst::glib::subclass::SignalId::lookup(name, self.element.type_());
+        known.ok_or_else(|| format!("there is no signal {name:?}"))?;
+        self.element.emit_by_name::<()>(name, &[]);
         Ok(())
     }
 

@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 /// AAC encoders in order of preference. voaacenc comes first: avenc_aac costs 37 MiB, as it loads libav (measured).
 pub const AAC_ENCODERS: [&str; 2] = ["voaacenc", "avenc_aac"];
 
+/// The element that brings pictures into the encoder's memory; before it, they can be looked at.
+pub const UPLOAD: &str = "upload";
+
 /// What a described pipeline is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
@@ -52,7 +55,7 @@ pub fn video(plan: &VideoPlan, encoder: &Encoder, purpose: Use) -> Vec<String> {
     let mut line = Line::default();
     line.capture(plan, &encoder.format, out);
     line.valve(purpose);
-    line.conversion(plan, &encoder.format, out);
+    line.conversion(plan, encoder, out);
     line.encoder(encoder, plan.bitrate, plan.keyframe_interval, plan.latency);
     line.end(purpose, "video");
     line.0
@@ -78,6 +81,7 @@ pub fn still(plan: &StillPlan, encoder: &Encoder, purpose: Use) -> Vec<String> {
     line.caps(format!("{caps},colorimetry={},interlace-mode=progressive", colour(out)));
     line.element("imagefreeze", &[("num-buffers", &plan.pictures().to_string())]);
     line.caps(format!("video/x-raw,framerate={}/{}", out.rate.num, out.rate.den));
+    line.upload(encoder, out);
     line.encoder(encoder, plan.bitrate, plan.keyframe_interval, plan.latency);
     line.end(purpose, "still");
     line.0
@@ -102,7 +106,21 @@ fn colour(mode: Mode) -> &'static str {
 }
 
 fn raw_caps(format: &str, mode: Mode) -> String {
-    format!("video/x-raw,format={format},width={},height={},pixel-aspect-ratio=1/1", mode.width, mode.height)
+    format!("video/x-raw,{}", pixels(format, mode))
+}
+
+/// What `encoder` takes: pictures of its format, in its memory.
+fn encoder_caps(encoder: &Encoder, mode: Mode) -> String {
+    format!("video/x-raw{},{}", feature(encoder), pixels(&encoder.format, mode))
+}
+
+/// The memory that `encoder` takes pictures in, as caps write it: in brackets, and not at all for the system's.
+fn feature(encoder: &Encoder) -> String {
+    encoder.memory.as_ref().map_or(String::new(), |memory| format!("({})", memory.feature))
+}
+
+fn pixels(format: &str, mode: Mode) -> String {
+    format!("format={format},width={},height={},pixel-aspect-ratio=1/1", mode.width, mode.height)
 }
 
 /// The arguments of gst-launch-1.0: elements with their properties, and caps, `!` between them.
@@ -167,12 +185,14 @@ impl Line {
     }
 
     /// From what is captured to what the encoder takes.
-    fn conversion(&mut self, plan: &VideoPlan, format: &str, out: Mode) {
+    fn conversion(&mut self, plan: &VideoPlan, encoder: &Encoder, out: Mode) {
+        let format = encoder.format.as_str();
         let VideoSource::V4l2 { format: captured, mode, hdmi, .. } = &plan.source else {
             if !has_luma_plane(format) {
                 self.element("videoconvertscale", &[]);
                 self.caps(raw_caps(format, out));
             }
+            self.upload(encoder, out);
             return;
         };
         if matches!(captured.as_deref(), Some("MJPG" | "JPEG")) {
@@ -190,22 +210,33 @@ impl Line {
         // Pictures are dropped before they cost a conversion, and repeated after it.
         let fewer = out.rate.hz() <= rate.hz();
         if !steady && fewer {
-            self.retime(out.rate);
+            self.retime(out.rate, "");
         }
         let same_shape = u64::from(mode.width) * u64::from(out.height) == u64::from(mode.height) * u64::from(out.width);
         match &plan.converter {
             // Hardware scalers draw no borders.
             Some(converter) if same_shape => {
-                self.element_of(&converter.element, &converter.properties);
-                self.caps(raw_caps(format, out));
+                let mut properties = converter.properties.clone();
+                let uploads = encoder.memory.as_ref().is_some_and(|memory| memory.upload == converter.element);
+                if uploads {
+                    properties.insert("name".into(), UPLOAD.into());
+                }
+                self.element_of(&converter.element, &properties);
+                if uploads {
+                    self.caps(encoder_caps(encoder, out));
+                } else {
+                    self.caps(raw_caps(format, out));
+                    self.upload(encoder, out);
+                }
             }
             _ => {
                 self.element("videoconvertscale", &[("add-borders", "true")]);
                 self.caps(format!("{},colorimetry={},interlace-mode=progressive", raw_caps(format, out), colour(out)));
+                self.upload(encoder, out);
             }
         }
         if !steady && !fewer {
-            self.retime(out.rate);
+            self.retime(out.rate, &feature(encoder));
         }
         // Capture and conversion run beside the encoder; when that falls behind, pictures are lost here and not in the
         // driver, which has few buffers.
@@ -215,11 +246,19 @@ impl Line {
         );
     }
 
+    /// Brings pictures of the encoder's format and size into its memory, where it wants them in one of its own.
+    fn upload(&mut self, encoder: &Encoder, out: Mode) {
+        if let Some(memory) = &encoder.memory {
+            self.element(&memory.upload, &[("name", UPLOAD)]);
+            self.caps(encoder_caps(encoder, out));
+        }
+    }
+
     /// Makes the rate exactly `rate`. The first picture is not repeated back to the clock's zero, nor the one that ends a
-    /// gap into that gap: the timeline holds the last picture there.
-    fn retime(&mut self, rate: Rate) {
+    /// gap into that gap: the timeline holds the last picture there. `feature` names the memory of the pictures, in brackets.
+    fn retime(&mut self, rate: Rate, feature: &str) {
         self.element("videorate", &[("skip-to-first", "true"), ("max-duplication-time", "500000000")]);
-        self.caps(format!("video/x-raw,framerate={}/{}", rate.num, rate.den));
+        self.caps(format!("video/x-raw{feature},framerate={}/{}", rate.num, rate.den));
     }
 
     /// The encoder with its parser: access units as [`super::nal`] reads them.
@@ -232,10 +271,10 @@ impl Line {
         let mut properties = encoder.properties.clone();
         properties.extend(tuning(&encoder.element, latency));
         let mut controls = encoder.controls.clone();
-        for (name, through, value) in [
-            (&encoder.bitrate.name, encoder.bitrate.through, bitrate_value(encoder, bitrate)),
-            (&encoder.interval.name, encoder.interval.through, u64::from(interval)),
-        ] {
+        let bitrate = (&encoder.bitrate.name, encoder.bitrate.through, bitrate_value(encoder, bitrate));
+        let counted = std::iter::once(&encoder.interval.name).chain(&encoder.interval.also);
+        let intervals = counted.map(|name| (name, encoder.interval.through, u64::from(interval)));
+        for (name, through, value) in std::iter::once(bitrate).chain(intervals) {
             match through {
                 Through::Property => drop(properties.insert(name.clone(), value.to_string())),
                 Through::V4l2Control => drop(controls.insert(name.clone(), value.cast_signed())),

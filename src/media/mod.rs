@@ -20,6 +20,8 @@ pub mod wire;
 #[cfg(feature = "media")]
 mod canvas;
 #[cfg(feature = "media")]
+pub mod confine;
+#[cfg(feature = "media")]
 mod encoder;
 #[cfg(feature = "media")]
 mod link;
@@ -33,6 +35,8 @@ mod preview;
 mod sound;
 #[cfg(feature = "media")]
 mod still;
+#[cfg(feature = "media")]
+mod thin;
 #[cfg(feature = "media")]
 pub mod worker;
 
@@ -173,6 +177,8 @@ pub enum Order {
     Keyframe,
     /// Change the bitrate; an encoder that cannot while it runs answers [`Report::BitrateFixed`].
     Bitrate(BitRate),
+    /// Encode each so many-th picture only, in the same size and with IDR pictures as far apart; 1: all.
+    Thin(u32),
     /// Send one JPEG of the input, at most 640 pixels wide.
     Preview,
 }

@@ -32,11 +32,11 @@ impl PictureFile {
     }
 }
 
-/// Reads a picture file whole and looks at it.
+/// Reads a picture file whole. Blocks on the disk.
 ///
 /// # Errors
-/// For people: it cannot be read, or cannot be used.
-pub fn read(path: &Path) -> Result<(PictureFile, Vec<u8>), String> {
+/// For people: it cannot be read, or is no file of at most [`MOST_BYTES`].
+pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let told = |why: String| format!("{}: {why}", path.display());
     let meta = fs::metadata(path).map_err(|error| told(error.to_string()))?;
     // Not even opened: a pipe would be waited for.
@@ -49,8 +49,7 @@ pub fn read(path: &Path) -> Result<(PictureFile, Vec<u8>), String> {
     if bytes.len() as u64 > MOST_BYTES {
         return Err(told(format!("it is larger than {} MB", MOST_BYTES >> 20)));
     }
-    let picture = look(&bytes).map_err(|why| told(why.into()))?;
-    Ok((picture, bytes))
+    Ok(bytes)
 }
 
 /// Reads the size out of a PNG or JPEG, and that it has an end.

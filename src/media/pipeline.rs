@@ -10,6 +10,7 @@ use super::{
     preview::Preview,
     sound,
     testcard::{self, Cadence},
+    thin::Thinner,
 };
 use crate::{
     sys,
@@ -29,7 +30,13 @@ pub struct Pipeline {
     air: gst::Element,
     gauge: Arc<Gauge>,
     preview: Arc<Preview>,
-    video: Option<VideoEncoder>,
+    video: Option<Pictured>,
+}
+
+/// What takes orders about pictures.
+struct Pictured {
+    encoder: Arc<VideoEncoder>,
+    thinner: Arc<Thinner>,
 }
 
 /// Builds a pipeline from the arguments of gst-launch-1.0.
@@ -65,15 +72,16 @@ impl Pipeline {
             missing.push(converter.element);
         }
         let parts = Parts::new(&launch::video(&plan, &board, Use::Worker))?;
-        look::attach(&parts.encoder_pad()?, link.clone());
+        look::attach(&parts.last_readable_pad()?, link.clone());
         let (codec, element) = (board.codec, parts.encoder.clone());
         let mut pictures = Pictures::new(link.clone(), codec, element.clone());
         let started = encoder::started(&board, missing);
         if plan.source == VideoSource::Test {
             draw(&parts.source_pad, board.fit(plan.mode).rate);
         }
-        let video = Some(VideoEncoder::new(element, board));
-        parts.start(link, started, video, move |sample| pictures.take(sample))
+        let encoder = Arc::new(VideoEncoder::new(element, board));
+        let thinner = Thinner::attach(&parts.pipeline, &parts.air, encoder.clone(), plan.keyframe_interval);
+        parts.start(link, started, Some(Pictured { encoder, thinner }), move |sample| pictures.take(sample))
     }
 
     /// Builds and starts the sound pipeline.
@@ -107,15 +115,22 @@ impl Pipeline {
     /// Makes the next picture an IDR.
     pub fn keyframe(&self) {
         if let Some(video) = self.video.as_ref().filter(|_| self.gauge.on_air()) {
-            video.keyframe();
+            video.encoder.keyframe();
         }
     }
 
     /// Changes the bitrate, or reports that this encoder cannot while it runs.
     pub fn set_bitrate(&self, bitrate: BitRate) {
         let running = self.gauge.on_air();
-        if !self.video.as_ref().is_some_and(|video| video.set_bitrate(bitrate, running)) {
+        if !self.video.as_ref().is_some_and(|video| video.encoder.set_bitrate(bitrate, running)) {
             self.link.send(&Report::BitrateFixed);
+        }
+    }
+
+    /// Encodes each `every`-th picture only.
+    pub fn thin(&self, every: u32) {
+        if let Some(video) = &self.video {
+            video.thinner.set(every);
         }
     }
 
@@ -151,16 +166,17 @@ impl Parts {
         Ok(Self { pipeline, source_pad, air, encoder, units })
     }
 
-    /// Where the encoder gets what it encodes.
-    fn encoder_pad(&self) -> Result<gst::Pad, Failure> {
-        self.encoder.static_pad("sink").ok_or_else(incomplete)
+    /// Where pictures are what the encoder gets, and still in memory that can be read.
+    fn last_readable_pad(&self) -> Result<gst::Pad, Failure> {
+        let element = self.pipeline.by_name(launch::UPLOAD).unwrap_or_else(|| self.encoder.clone());
+        element.static_pad("sink").ok_or_else(incomplete)
     }
 
     fn start(
         self,
         link: &Arc<Link>,
         started: Started,
-        video: Option<VideoEncoder>,
+        video: Option<Pictured>,
         mut take: impl FnMut(&gst::Sample) + Send + 'static,
     ) -> Result<Pipeline, Failure> {
         let (gauge, preview) = (Arc::new(Gauge::new(sys::now())), Arc::new(Preview::default()));

@@ -18,17 +18,17 @@ use std::sync::Arc;
 /// How often an error is looked for while nothing comes. There is no limit here: the daemon has one.
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
-/// Sends the GOP that shows the plan's card.
+/// Sends the GOP that shows the plan's card; `file` is the operator's picture, where that is the card.
 ///
 /// # Errors
 /// When the picture cannot be used, or an element is missing or fails.
-pub fn encode(plan: &StillPlan, link: &Arc<Link>) -> Result<(), Failure> {
+pub fn encode(plan: &StillPlan, file: &[u8], link: &Arc<Link>) -> Result<(), Failure> {
     let (chosen, missing) = encoder::choose(&plan.encoders, plan.codec);
     let Some(board) = chosen else {
         return Err(failure(FailureKind::NoEncoder, format!("none of the encoders exists: {missing:?}")));
     };
     let out = board.fit(plan.mode);
-    let canvas = draw(&plan.card, out)?;
+    let canvas = draw(&plan.card, file, out)?;
     link.send(&Report::Started(encoder::started(&board, missing)));
 
     let stream = Stream::new(&launch::still(plan, &board, Use::Worker), "source", "units")?;
@@ -44,17 +44,18 @@ pub fn encode(plan: &StillPlan, link: &Arc<Link>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn draw(card: &Card, out: Mode) -> Result<Canvas, Failure> {
+fn draw(card: &Card, bytes: &[u8], out: Mode) -> Result<Canvas, Failure> {
     match card {
         Card::Bars => Ok(Canvas::bars(out.width, out.height)),
         Card::Name(name) => Canvas::name(out.width, out.height, name)
             .map_err(|error| failure(FailureKind::Other, format!("the built-in font: {error}"))),
         Card::Picture(path) => {
-            let (file, bytes) = picture_file::read(path).map_err(|why| failure(FailureKind::Picture, why))?;
+            let told = |why: &str| failure(FailureKind::Picture, format!("{}: {why}", path.display()));
+            let file = picture_file::look(bytes).map_err(told)?;
             let (width, height) = file.fitted(out.width, out.height);
-            let sample = decode(file.png, width, height, bytes).map_err(|error| match error.kind {
+            let sample = decode(file.png, width, height, bytes.to_vec()).map_err(|error| match error.kind {
                 FailureKind::MissingElement => error,
-                _ => failure(FailureKind::Picture, format!("{}: {}", path.display(), error.text)),
+                _ => told(&error.text),
             })?;
             let mut canvas = Canvas::black(out.width, out.height);
             let buffer = sample.buffer().and_then(|buffer| buffer.map_readable().ok()).ok_or_else(incomplete)?;

@@ -1,7 +1,7 @@
 //! The daemon's side of a media worker: starts the process, passes messages, stops it for certain, reaps it.
 
 use super::{
-    Order, Plan, Report,
+    Card, Order, Plan, Report, picture_file,
     wire::{self, Reports, Request},
 };
 use crate::control::WorkerId;
@@ -117,10 +117,24 @@ pub fn spawn(binary: &Path, id: WorkerId, plan: &Plan, messages: mpsc::Sender<Me
     let (orders, mut waiting) = mpsc::unbounded_channel();
     let (wanted, unwanted) = oneshot::channel();
     let pid = child.id();
+    let file = match plan {
+        Plan::Still(still) => match &still.card {
+            Card::Picture(path) => Some(path.clone()),
+            Card::Name(_) | Card::Bars => None,
+        },
+        Plan::Video(_) | Plan::Audio(_) => None,
+    };
     let plan = wire::request(&Request::Plan(plan.clone()));
     // Orders have a task of their own: a worker that does not read must not hold up what it still says.
     let writing = tokio::spawn(async move {
         writer.write_all(&plan).await?;
+        if let Some(path) = file {
+            let bytes = tokio::task::spawn_blocking(move || picture_file::read(&path)).await?.unwrap_or_else(|why| {
+                tracing::warn!(worker = id.0, "{why}");
+                Vec::new()
+            });
+            writer.write_all(&wire::request(&Request::File(bytes.into()))).await?;
+        }
         while let Some(order) = waiting.recv().await {
             writer.write_all(&wire::request(&Request::Order(order))).await?;
         }

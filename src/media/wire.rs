@@ -13,8 +13,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
 
-/// Largest frame after its length field: an IDR picture of 4096x2160 at the highest bitrate is below 4 MiB.
-pub const MAX_FRAME: usize = 16 << 20;
+/// Largest frame after its length field: an IDR picture of 4096x2160 at the highest bitrate is below 4 MiB, an operator's
+/// picture file has at most 20 ([`super::picture_file::MOST_BYTES`]).
+pub const MAX_FRAME: usize = 24 << 20;
 
 /// Why bytes are not a message. The connection is of no use after one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +42,7 @@ pub enum WireError {
 mod kind {
     pub const PLAN: u8 = 0x01;
     pub const ORDER: u8 = 0x02;
+    pub const FILE: u8 = 0x03;
     pub const STARTED: u8 = 0x11;
     pub const CONFIG: u8 = 0x12;
     pub const UNIT: u8 = 0x13;
@@ -52,11 +54,14 @@ mod kind {
     pub const PICTURE: u8 = 0x19;
 }
 
-/// What the daemon says to a worker: first its plan, then orders.
+/// What the daemon says to a worker: first its plan, with the file that it names, then orders.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
     /// What to do; the first message, sent once.
     Plan(Plan),
+    /// The operator's picture file, as it is, which the worker may not open itself; empty: it cannot be read. Follows a plan for
+    /// it.
+    File(Bytes),
     /// What to change.
     Order(Order),
 }
@@ -79,6 +84,7 @@ fn json_frame(kind: u8, message: &impl serde::Serialize) -> Bytes {
 pub fn request(request: &Request) -> Bytes {
     match request {
         Request::Plan(plan) => json_frame(kind::PLAN, plan),
+        Request::File(bytes) => frame(kind::FILE, bytes),
         Request::Order(order) => json_frame(kind::ORDER, order),
     }
 }
@@ -185,6 +191,7 @@ impl Requests {
         let Some((kind, payload)) = self.frames.next()? else { return Ok(None) };
         match kind {
             kind::PLAN => json(kind, &payload).map(|plan| Some(Request::Plan(plan))),
+            kind::FILE => Ok(Some(Request::File(payload))),
             kind::ORDER => json(kind, &payload).map(|order| Some(Request::Order(order))),
             _ => Err(WireError::Kind(kind)),
         }

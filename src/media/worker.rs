@@ -1,14 +1,14 @@
 //! The worker's life: reads its plan, runs it, takes orders, and ends with its daemon.
 
 use super::{
-    Failure, FailureKind, Order, Plan, Report,
+    Card, Failure, FailureKind, Order, Plan, Report, confine,
     link::Link,
     pipeline::{self, Pipeline},
     still,
     wire::{Request, Requests},
 };
 use crate::{sys, units::Time};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use gstreamer as gst;
 use std::{
     io::{self, Read},
@@ -29,6 +29,9 @@ pub fn run() -> ! {
     }
     // Short of memory, the kernel is to end a worker before the daemon.
     let _ = std::fs::write("/proc/self/oom_score_adj", "300");
+    if let Err(error) = confine::confine() {
+        eprintln!("goes on without all of its confinement: {error}");
+    }
     let (requests, link) = match connect() {
         Ok(ends) => ends,
         Err(error) => {
@@ -39,11 +42,11 @@ pub fn run() -> ! {
     let mut requests = Orders { socket: requests, reader: Requests::default() };
     let plan = match requests.next() {
         Ok(Some(Request::Plan(plan))) => plan,
-        Ok(Some(Request::Order(order))) => link.fail(FailureKind::Other, format!("{order:?} before a plan")),
+        Ok(Some(_)) => link.fail(FailureKind::Other, "something before a plan"),
         Ok(None) => sys::exit_now(0),
         Err(error) => link.fail(FailureKind::Other, format!("no plan: {error}")),
     };
-    match start(&plan, &link) {
+    match start(&plan, &mut requests, &link) {
         Ok(pipeline) => {
             let pipeline = Arc::new(pipeline);
             let (orders, told) = (pipeline.clone(), link.clone());
@@ -66,7 +69,7 @@ fn connect() -> io::Result<(UnixStream, Arc<Link>)> {
     Ok((socket.try_clone()?, Arc::new(Link::new(socket))))
 }
 
-fn start(plan: &Plan, link: &Arc<Link>) -> Result<Pipeline, Failure> {
+fn start(plan: &Plan, requests: &mut Orders, link: &Arc<Link>) -> Result<Pipeline, Failure> {
     gst::init().map_err(|error| Failure { kind: FailureKind::Other, text: error.to_string() })?;
     match plan {
         Plan::Video(plan) => Pipeline::video(plan, link),
@@ -74,7 +77,11 @@ fn start(plan: &Plan, link: &Arc<Link>) -> Result<Pipeline, Failure> {
         // It is made beside live pictures, which come first. It takes no orders, and when the daemon goes it ends with its next report.
         Plan::Still(plan) => {
             let _ = rustix::process::nice(19);
-            Err(match still::encode(plan, link) {
+            let file = match plan.card {
+                Card::Picture(_) => requests.file()?,
+                Card::Name(_) | Card::Bars => Bytes::new(),
+            };
+            Err(match still::encode(plan, &file, link) {
                 Ok(()) => sys::exit_now(0),
                 Err(failure) => failure,
             })
@@ -107,6 +114,17 @@ impl Orders {
         }
     }
 
+    /// Waits for the file that the plan names.
+    fn file(&mut self) -> Result<Bytes, Failure> {
+        let failure = |text: String| Failure { kind: FailureKind::Other, text };
+        match self.next() {
+            Ok(Some(Request::File(bytes))) => Ok(bytes),
+            Ok(Some(_)) => Err(failure("something in place of the picture".into())),
+            Ok(None) => sys::exit_now(0),
+            Err(error) => Err(failure(format!("no picture: {error}"))),
+        }
+    }
+
     fn follow(mut self, pipeline: &Pipeline, link: &Link) -> ! {
         loop {
             match self.next() {
@@ -114,9 +132,10 @@ impl Orders {
                     Order::Encode => pipeline.encode(),
                     Order::Keyframe => pipeline.keyframe(),
                     Order::Bitrate(bitrate) => pipeline.set_bitrate(bitrate),
+                    Order::Thin(every) => pipeline.thin(every),
                     Order::Preview => pipeline.preview(),
                 },
-                Ok(Some(Request::Plan(_))) => link.fail(FailureKind::Other, "a second plan"),
+                Ok(Some(Request::Plan(_) | Request::File(_))) => link.fail(FailureKind::Other, "a second plan"),
                 // Whatever was encoded is sent already.
                 Ok(None) => sys::exit_now(0),
                 Err(error) => link.fail(FailureKind::Other, format!("orders: {error}")),

@@ -47,7 +47,9 @@ pub fn parts(root: &Path) -> Parts {
             })
             .map(|name| {
                 let text = is(&name).and_then(|file| fs::read_to_string(root.join(file)).ok());
-                let is = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+                let is = text
+                    .map(|text| text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
+                    .filter(|text| !text.is_empty());
                 Part { name: format!("/{folder}/{name}"), is }
             })
             .collect();

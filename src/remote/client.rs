@@ -48,6 +48,8 @@ pub enum Tell {
     Info(Box<Info>),
     /// The journal is written up to this mark, or cannot be.
     Kept(u64),
+    /// What came of the update that was asked for before the box was restarted.
+    Updated(Answer),
 }
 
 /// What the task wants of the daemon.
@@ -224,6 +226,7 @@ impl Client {
             Tell::Happened(what, text, wall) => self.session.happened(what, text, Now { wall, ..now }),
             Tell::Info(info) => self.session.info(&info),
             Tell::Kept(mark) => self.session.kept(mark, now),
+            Tell::Updated(answer) => self.session.updated(&answer, now),
         }
     }
 

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::VecDeque;
 
+/// The command that is over only when the system that it installed is found to be good, or was given up.
+pub const UPDATE: &str = "update";
 /// The journal's file in the state folder.
 pub const FILE: &str = "requests.journal";
 /// Requests that are remembered; those that are forgotten have expired long ago.
@@ -83,9 +85,10 @@ pub struct Journal {
 
 impl Journal {
     /// Goes on where the last run of the daemon ended, in the run `boot` of the kernel: what was being done then is
-    /// answered.
+    /// answered, but for an update, of which others know what came of it.
     pub fn resume(&mut self, boot: &str) {
-        for entry in self.requests.iter_mut().filter(|entry| entry.reply.is_none()) {
+        let open = |entry: &&mut Entry| entry.reply.is_none() && entry.command != UPDATE;
+        for entry in self.requests.iter_mut().filter(open) {
             let answer = match entry.command.as_str() {
                 "restart" => Answer::Successful { result: json!({ "version": env!("CARGO_PKG_VERSION") }) },
                 "reboot" if entry.boot != boot => {
@@ -99,6 +102,12 @@ impl Journal {
             };
             entry.reply = Some(Reply::last(answer, None));
         }
+    }
+
+    /// Requests of `command` that are carried out.
+    pub fn carried_out(&self, command: &str) -> Vec<Key> {
+        let open = self.requests.iter().filter(|entry| entry.command == command && entry.reply.is_none());
+        open.filter_map(Entry::key).collect()
     }
 
     /// What is known of `key`: its last answer, which it may not have yet. None: it is new.

@@ -12,7 +12,7 @@ pub use traffic::{Asked, Do, Message, Outgoing, Place, Receipt};
 use super::{
     document::{Info, What},
     home,
-    journal::{self, Journal, Key, ReplyTo},
+    journal::{self, Journal, Key, ReplyTo, UPDATE},
     message::{Progress, Reply},
     spool::{self, Spool},
     topic::Leaf,
@@ -85,6 +85,8 @@ pub struct Session {
     status_told: Option<(String, Time)>,
     stats_told: Option<Time>,
     spool_kept: Option<Time>,
+    /// Updates whose outcome is not known yet after a restart.
+    updates: Vec<Key>,
     todo: Vec<Do>,
 }
 
@@ -92,6 +94,7 @@ impl Session {
     /// Goes on with what the state folder had.
     pub fn new(place: Place, mut journal: Journal, mut spool: Spool) -> Self {
         journal.resume(&place.boot);
+        let updates = journal.carried_out(UPDATE);
         spool.resume();
         Self {
             place,
@@ -115,6 +118,7 @@ impl Session {
             status_told: None,
             stats_told: None,
             spool_kept: None,
+            updates,
             todo: Vec::new(),
         }
     }
@@ -269,15 +273,8 @@ impl Session {
             // It is over when the box is back.
             Asked::Request(key)
                 if matches!(answer, Answer::Successful { .. })
-                    && matches!(key.command.as_str(), "restart" | "reboot") => {}
-            Asked::Request(key) => {
-                let reply = Reply::last(answer, now.wall);
-                if self.journal.answer(&key, reply.clone()) {
-                    self.keep_journal(None);
-                    self.note(&key.command, Some(key.id.to_string()), &reply, now);
-                    self.reply(&key, &reply);
-                }
-            }
+                    && matches!(key.command.as_str(), "restart" | "reboot" | UPDATE) => {}
+            Asked::Request(key) => self.end(&key, answer, now),
             Asked::Simple(number) => {
                 if let Some((name, reply_to)) = self.simple.remove(&number) {
                     let reply = Reply::last(answer, now.wall);
@@ -285,6 +282,22 @@ impl Session {
                     self.reply_too(reply_to, &reply);
                 }
             }
+        }
+    }
+
+    fn end(&mut self, key: &Key, answer: Answer, now: Now) {
+        let reply = Reply::last(answer, now.wall);
+        if self.journal.answer(key, reply.clone()) {
+            self.keep_journal(None);
+            self.note(&key.command, Some(key.id.to_string()), &reply, now);
+            self.reply(key, &reply);
+        }
+    }
+
+    /// What came of the update that was asked for before the daemon started.
+    pub fn updated(&mut self, answer: &Answer, now: Now) {
+        for key in std::mem::take(&mut self.updates) {
+            self.end(&key, answer.clone(), now);
         }
     }
 

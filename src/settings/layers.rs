@@ -138,6 +138,29 @@ impl Layers {
         Ok(Self { file: document.table, overrides, ignored, board: board.cloned(), settings })
     }
 
+    /// As [`Self::load`], without overrides and never in vain: of a file that is wrong, what names the box and makes it reachable
+    /// is kept where it is right, and the rest is as from the factory. Also gives what is wrong. Blocks on the disk.
+    pub fn load_for_rescue(file: Option<&Path>, board: Option<&Board>) -> (Self, Option<Problems>) {
+        let problems = match Self::load(file, Overrides::new(), board) {
+            Ok(layers) => return (layers, None),
+            Err(problems) => problems,
+        };
+        let text = document::read(file.unwrap_or(Path::new(PATH))).unwrap_or_default();
+        let mut left = Document::parse(&text).map(|document| document.table).unwrap_or_default();
+        let (mut kept, mut settings) = (Table::new(), Settings::default());
+        for key in ["name", "id", "tags", "http", "mqtt", "panel", "clock"] {
+            let Some(value) = left.remove(key) else { continue };
+            let mut more = kept.clone();
+            more.insert(key.into(), value);
+            if let Ok(right) = document::settings(&more, None) {
+                (kept, settings) = (more, right);
+            }
+        }
+        let layers =
+            Self { file: kept, overrides: Overrides::new(), ignored: BTreeMap::new(), board: board.cloned(), settings };
+        (layers, Some(problems))
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -1,7 +1,7 @@
 //! Which of a service's regional ingests is nearest.
 
 use super::{
-    Cause, IngestUrl,
+    Cause, IngestUrl, Protocol,
     connect::{Stream, resolve, tcp},
     services::Region,
     trust::Trust,
@@ -47,6 +47,16 @@ pub async fn measure(regions: &[Region], trust: &Arc<Trust>) -> Vec<Measured> {
     }
     table.sort_by_key(|measured| (measured.result.clone().unwrap_or(Duration::MAX), measured.region.name.clone()));
     table
+}
+
+/// Whether `url` can be connected to, with TLS where it has that; nothing is asked of it. None: of an SRT ingest nobody can tell
+/// without a stream.
+pub async fn reachable(url: &IngestUrl, trust: &Trust) -> Option<bool> {
+    if url.protocol == Protocol::Srt {
+        return None;
+    }
+    let connected = timeout(PATIENCE, async { Stream::secure(tcp(resolve(url).await?).await?, url, trust).await });
+    Some(connected.await.is_ok_and(|connected| connected.is_ok()))
 }
 
 async fn connect_times(url: &IngestUrl, trust: &Trust) -> Result<Duration, Cause> {

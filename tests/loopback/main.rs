@@ -3,6 +3,7 @@
 
 mod arrival;
 mod failures;
+mod heat;
 mod ingest;
 mod operator;
 mod several;

@@ -223,3 +223,35 @@ async fn pictures_are_looked_at_twice_a_second_while_they_are_encoded() {
     let took = fieldcast::sys::now().since(from);
     assert!((Duration::from_millis(2000)..Duration::from_millis(4000)).contains(&took), "{took:?}");
 }
+
+#[tokio::test]
+async fn every_second_picture_can_be_left_out_and_come_back_while_it_runs() {
+    let rate = Rate::new(30, 1);
+    for element in ["x264enc", "openh264enc", "x265enc"] {
+        let mut rig = Rig::start(Plan::Video(video(element, "360p30")));
+        rig.order(Order::Encode);
+        let mut units = rig.units(35).await;
+        rig.order(Order::Thin(2));
+        units.extend(rig.units(75).await);
+        rig.order(Order::Thin(1));
+        units.extend(rig.units(70).await);
+        // In one stream, without a new configuration, and each picture is the one that its stamp says.
+        assert!(units.iter().all(|unit| Arc::ptr_eq(&unit.config, &units[0].config)), "{element}");
+        let pictures = decode(&units, 640, 360);
+        assert_eq!(pictures.len(), units.len(), "{element}");
+        for (luma, unit) in pictures.iter().zip(&units) {
+            let card = picture::read(luma, 640, 360, 640).expect("a counter");
+            assert_eq!(card.counter, testcard::counter(unit.time.nanos(), rate), "{element}");
+        }
+        let steps: Vec<u64> =
+            units.windows(2).map(|pair| (pair[1].time.nanos() - pair[0].time.nanos() + 1000) / rate.period()).collect();
+        assert!(steps.iter().all(|step| matches!(step, 1 | 2)), "{element}: {steps:?}");
+        // All, then half, then all: with some that were under way when the order came.
+        assert!(steps[..34].iter().all(|step| *step == 1) && steps[125..].iter().all(|step| *step == 1), "{steps:?}");
+        assert!(steps[45..105].iter().all(|step| *step == 2), "{element}: {steps:?}");
+        let keys: Vec<u64> = units.iter().filter(|unit| unit.key).map(|unit| unit.time.nanos()).collect();
+        let apart: Vec<u64> = keys.windows(2).map(|pair| (pair[1] - pair[0] + 1000) / rate.period()).collect();
+        // At each change one comes at once; a picture or two are on their way then.
+        assert!(apart.iter().all(|pictures| *pictures <= 34), "{element}: IDR pictures are {apart:?} apart");
+    }
+}

@@ -21,6 +21,8 @@ pub struct Daemon {
     /// Settings, state and log.
     pub folder: tempfile::TempDir,
     child: Child,
+    /// `run` or `rescue`.
+    verb: &'static str,
     environment: Vec<(String, String)>,
     listen: String,
     /// Of its HTTP surface, on loopback.
@@ -38,14 +40,29 @@ impl Daemon {
         Self::start_on("127.0.0.1", folder, settings, environment)
     }
 
+    /// Starts the rescue in its place, as systemd does after it has failed.
+    pub fn rescue_in(folder: tempfile::TempDir, settings: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_as("rescue", "127.0.0.1", folder, settings, environment)
+    }
+
     /// Starts it listening on this address.
     pub fn start_on(listen: &str, folder: tempfile::TempDir, settings: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_as("run", listen, folder, settings, environment)
+    }
+
+    fn start_as(
+        verb: &'static str,
+        listen: &str,
+        folder: tempfile::TempDir,
+        settings: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let port = free_port();
         let listen = format!("{listen}:{port}");
         let environment: Vec<_> = environment.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
         write_settings(folder.path(), settings, &listen);
-        let child = run(folder.path(), &environment);
-        let daemon = Self { folder, child, environment, listen, port };
+        let child = run(verb, folder.path(), &environment);
+        let daemon = Self { folder, child, verb, environment, listen, port };
         daemon.wait_for_http();
         daemon
     }
@@ -57,7 +74,7 @@ impl Daemon {
 
     /// Starts it anew after it has ended: the power is back.
     pub fn start_again(&mut self) {
-        self.child = run(self.folder.path(), &self.environment);
+        self.child = run(self.verb, self.folder.path(), &self.environment);
         self.wait_for_http();
     }
 
@@ -177,14 +194,14 @@ fn write_settings(folder: &Path, settings: &str, listen: &str) {
     std::fs::write(folder.join("settings.toml"), text).expect("written");
 }
 
-fn run(folder: &Path, environment: &[(String, String)]) -> Child {
+fn run(verb: &str, folder: &Path, environment: &[(String, String)]) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).expect("a log");
     // A test's own board, else the desk's.
     let own = folder.join("board.toml");
     let desk = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/boards/desktop.toml"));
     let board = if own.exists() { &own } else { desk };
     let mut command = Command::new(env!("CARGO_BIN_EXE_fieldcastd"));
-    command.args(["run", "--board"]).arg(board).arg("--settings").arg(folder.join("settings.toml"));
+    command.args([verb, "--board"]).arg(board).arg("--settings").arg(folder.join("settings.toml"));
     command.arg("--state").arg(folder.join("state"));
     command.envs(environment.iter().map(|(key, value)| (key, value)));
     command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);

@@ -107,16 +107,16 @@ at-power-on = "{at_power_on}"
         let folder = folder.join("box");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("settings.toml"), settings).unwrap();
+        let mut qemu = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/qemu/box"));
+        qemu.arg(&folder).args(hardware);
+        Self::start(folder, qemu)
+    }
+
+    /// Starts a machine by this command, which puts its sockets into the folder (tests/qemu/box, tests/qemu/firmware/boot).
+    pub fn start(folder: PathBuf, mut command: Command) -> Self {
         let _ = fs::remove_file(folder.join("agent"));
         let log = fs::File::create(folder.join("qemu.log")).unwrap();
-        let mut qemu = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/qemu/box"))
-            .arg(&folder)
-            .args(hardware)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut qemu = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         // The first time, the programs and the root file system are built before it boots.
         let deadline = Instant::now() + Duration::from_secs(30 * 60);
         let agent = loop {
@@ -131,6 +131,44 @@ at-power-on = "{at_power_on}"
         };
         agent.set_read_timeout(Some(BOOT)).unwrap();
         Self { folder, qemu, agent: BufReader::new(agent) }
+    }
+
+    /// Takes up the agent's line anew: after a restart of the box, an answer that was under way never comes.
+    pub fn reconnect(&mut self, within: Duration) -> std::io::Result<()> {
+        let agent = UnixStream::connect(self.folder.join("agent"))?;
+        agent.set_read_timeout(Some(within))?;
+        self.agent = BufReader::new(agent);
+        let word = format!("here-{:?}", Instant::now()).replace(|c: char| !c.is_ascii_alphanumeric(), "");
+        let answer = format!("0 {}", word.len());
+        writeln!(self.agent.get_mut(), "printf %s {word}")?;
+        let mut line = String::new();
+        // What is left of answers to commands before it is passed over; that may be in the middle of a line.
+        while !line.trim_end().ends_with(&answer) {
+            line.clear();
+            if self.agent.read_line(&mut line)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        self.agent.read_exact(&mut vec![0; word.len()])?;
+        self.agent.get_ref().set_read_timeout(Some(BOOT))
+    }
+
+    /// Which start of the box this is.
+    pub fn boot_id(&mut self) -> String {
+        self.run("cat /proc/sys/kernel/random/boot_id")
+    }
+
+    /// Waits until the box has restarted by itself, once.
+    pub fn wait_for_next_start(&mut self, before: &str, within: Duration) {
+        let deadline = Instant::now() + within;
+        loop {
+            assert!(Instant::now() < deadline, "the box does not restart within {within:?}");
+            let alive = self.reconnect(Duration::from_secs(5)).is_ok();
+            if alive && self.try_run("cat /proc/sys/kernel/random/boot_id").is_ok_and(|(_, id)| id != before) {
+                return;
+            }
+            sleep(Duration::from_millis(200));
+        }
     }
 
     /// Runs a shell command as root: its exit code and what it printed.
@@ -158,11 +196,20 @@ at-power-on = "{at_power_on}"
 
     /// The daemon's status, null while it does not answer.
     pub fn status(&mut self) -> Value {
+        self.answered_status().unwrap()
+    }
+
+    /// The same while the box may restart.
+    pub fn try_status(&mut self) -> Value {
+        self.answered_status().unwrap_or(Value::Null)
+    }
+
+    fn answered_status(&mut self) -> std::io::Result<Value> {
         let request = "exec 3<>/dev/tcp/127.0.0.1/8080 && \
                        printf 'GET /api/v1/status HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && cat <&3";
-        let (_, answer) = self.try_run(request).unwrap();
+        let (_, answer) = self.try_run(request)?;
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        serde_json::from_str(body).unwrap_or(Value::Null)
+        Ok(serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
     /// Waits until systemd has the daemon's READY.

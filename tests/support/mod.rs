@@ -12,6 +12,7 @@
 pub mod broker;
 pub mod cfa635;
 pub mod daemon;
+pub mod firmware;
 pub mod flv;
 pub mod guest;
 pub mod host;

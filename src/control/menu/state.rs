@@ -40,6 +40,8 @@ pub(super) struct Held {
 /// The panel's state.
 #[derive(Debug)]
 pub(in crate::control) struct Menu {
+    /// Where it goes back to.
+    home: Page,
     pub(super) page: Page,
     pub(super) scroll: usize,
     /// Whether the buttons move a long page instead of turning pages.
@@ -72,6 +74,7 @@ impl Menu {
     /// The panel after power-on.
     pub fn new(now: Time) -> Self {
         Self {
+            home: Page::Live,
             page: Page::Live,
             scroll: 0,
             reading: false,
@@ -95,7 +98,12 @@ impl Menu {
 
     /// Back to the first page.
     pub(super) fn home(&mut self) {
-        self.turn_to(Page::Live);
+        self.turn_to(self.home);
+    }
+
+    /// Takes the page of faults for the first one.
+    pub fn stay_with_faults(&mut self) {
+        (self.home, self.page) = (Page::Faults, Page::Faults);
     }
 
     pub(super) fn turn_to(&mut self, page: Page) {
@@ -171,7 +179,7 @@ impl Menu {
 
     /// When it goes back to the first page; a preflight that runs is looked at.
     fn away_at(&self) -> Option<Time> {
-        let away = self.page != Page::Live || self.open.is_some();
+        let away = self.page != self.home || self.open.is_some();
         let tried = self.tried.filter(|_| self.page == Page::Preflight).map(|(_, at)| at);
         away.then(|| self.touched.max(tried.unwrap_or(self.touched)) + AWAY)
     }

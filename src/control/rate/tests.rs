@@ -83,6 +83,30 @@ fn without_an_end_in_sight_the_top_is_reached() {
 }
 
 #[test]
+fn half_the_pictures_are_neither_a_still_picture_nor_a_lag() {
+    // Ingests next door: nothing ever waits. Without knowing it, the half that comes would look like an encoder that idles.
+    let mut control = controller(500_000);
+    control.set_every(2);
+    for tenth in 0..60 {
+        let offered = ((0.45 * control.made + 128e3) / 80.0) as u64;
+        let quick = LinkSample { span: Duration::from_millis(100), offered, arrived: offered, ..LinkSample::default() };
+        control.take(&quick, at(tenth));
+    }
+    assert_eq!(control.rate().bits(), 6_000_000);
+    // A link with an end: what is asked for stays below it, and half of that is made.
+    let mut waiting = 0.0;
+    let rates: Vec<u64> = (60..160)
+        .map(|tenth| {
+            let rate = control.made / 2.0 + 128e3;
+            control.take(&sample(2e6, rate, &mut waiting), at(tenth));
+            control.rate().bits()
+        })
+        .collect();
+    assert!(rates[50..].iter().all(|rate| (1_400_000..2_000_000).contains(rate)), "{rates:?}");
+    assert!(waiting < 100_000.0, "{waiting} bits wait");
+}
+
+#[test]
 fn a_still_picture_changes_nothing() {
     let mut control = controller(2_000_000);
     for tenth in 0..3000 {

@@ -1,7 +1,7 @@
 //! What each plan becomes.
 
 use super::*;
-use crate::board::{Align, BitrateControl, Converter, IntervalControl, KeyframeControl};
+use crate::board::{Align, BitrateControl, Converter, IntervalControl, KeyframeControl, Memory};
 
 fn encoder(element: &str, through: Through) -> Encoder {
     let control = |name: &str| name.to_string();
@@ -13,10 +13,11 @@ fn encoder(element: &str, through: Through) -> Encoder {
         keyframe: KeyframeControl::Event,
         properties: BTreeMap::new(),
         controls: BTreeMap::new(),
-        interval: IntervalControl { name: control("interval"), through },
+        interval: IntervalControl { name: control("interval"), through, also: None },
         profile: "main".into(),
         level: None,
         format: "I420".into(),
+        memory: None,
         align: Align::default(),
         min_rate: None,
         min_bitrate: None,
@@ -136,4 +137,40 @@ fn sound_prefers_what_the_program_has() {
     assert!(text.contains("volume volume=0.500000 ! level"), "{text}");
     assert!(text.contains("voaacenc name=encoder bitrate=128000"), "{text}");
     assert!(!describe(&Plan::Audio(plan(AudioSource::Test, 1.0))).contains("volume volume"));
+}
+
+#[test]
+fn pictures_go_into_the_encoders_own_memory_once() {
+    let memory = Some(Memory { feature: "memory:NVMM".into(), upload: "nvvidconv".into() });
+    let encoder = Encoder { memory, format: "NV12".into(), ..encoder("nvv4l2h264enc", Through::Property) };
+    let there = "video/x-raw(memory:NVMM),format=NV12,width=1280,height=720,pixel-aspect-ratio=1/1";
+    let line = |source, converter: Option<&str>, mode| {
+        let converter = converter.map(|element| Converter { element: element.into(), properties: BTreeMap::new() });
+        video(&VideoPlan { converter, ..plan(source, mode) }, &encoder, Use::Worker).join(" ")
+    };
+    let alone = format!("! nvvidconv name=upload ! {there} !");
+    // The test picture; what software scales, as borders are needed; what another converter scales; what this one does.
+    assert!(line(VideoSource::Test, Some("nvvidconv"), "1280x720p30").contains(&alone));
+    let bordered = line(receiver("1600x1200p30"), Some("nvvidconv"), "1280x720p30");
+    assert!(bordered.contains("videoconvertscale add-borders=true") && bordered.contains(&alone), "{bordered}");
+    let other = line(receiver("1920x1080p30"), Some("v4l2convert"), "1280x720p30");
+    let plain = "v4l2convert ! video/x-raw,format=NV12,width=1280,height=720,pixel-aspect-ratio=1/1 ";
+    assert!(other.contains(&format!("{plain}{alone}")), "{other}");
+    let same = line(receiver("1920x1080p30"), Some("nvvidconv"), "1280x720p30");
+    assert!(same.contains(&alone) && !same.contains("videoconvertscale"), "{same}");
+    // Pictures are repeated where they are.
+    let faster = line(receiver("1920x1080p30"), Some("nvvidconv"), "1280x720p60");
+    assert!(faster.contains("! video/x-raw(memory:NVMM),framerate=60/1 !"), "{faster}");
+    for line in [bordered, other, same, faster] {
+        assert_eq!(line.matches("nvvidconv").count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn pictures_of_both_kinds_are_counted_alike() {
+    let mut encoder = encoder("nvv4l2h264enc", Through::Property);
+    encoder.interval =
+        IntervalControl { name: "idrinterval".into(), through: Through::Property, also: Some("iframeinterval".into()) };
+    let line = video(&plan(VideoSource::Test, "1280x720p30"), &encoder, Use::Worker).join(" ");
+    assert!(line.contains("idrinterval=60 iframeinterval=60"), "{line}");
 }

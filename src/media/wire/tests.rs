@@ -100,8 +100,13 @@ fn requests_read_back() {
         gain: 0.5,
         delay: -40_000_000,
     });
-    let sent =
-        [Request::Plan(plan), Request::Order(Order::Bitrate(BitRate::new(800_000))), Request::Order(Order::Encode)];
+    let sent = [
+        Request::Plan(plan),
+        Request::File(Bytes::from_static(b"a picture")),
+        Request::File(Bytes::new()),
+        Request::Order(Order::Bitrate(BitRate::new(800_000))),
+        Request::Order(Order::Encode),
+    ];
     let mut reader = Requests::default();
     for byte in sent.iter().flat_map(|one| request(one).to_vec()) {
         reader.buffer().extend_from_slice(&[byte]);

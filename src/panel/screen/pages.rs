@@ -259,8 +259,20 @@ fn system(sheet: &mut Sheet, status: &Status, view: &View, now: Now) {
     let stats = &status.stats;
     let number = |value: Option<f64>| value.filter(|value| value.is_finite() && value.abs() < 1e6);
     if let Some(degrees) = number(stats.temperature_c) {
-        let tone = if degrees >= 80.0 || stats.throttled == Some(true) { Tone::Warn } else { Tone::Plain };
-        sheet.rows.push(Row::Pair("Heat", format!("{degrees:.0} °C"), tone));
+        let headroom = number(stats.heat_headroom_c);
+        // Without a limit of the board's own, what most processors are slowed down at.
+        let near = headroom.map_or(degrees >= 80.0, |headroom| headroom <= 5.0);
+        let tone = if near || stats.throttled == Some(true) { Tone::Warn } else { Tone::Plain };
+        let text = match headroom {
+            Some(headroom) if headroom < 0.0 => format!("{degrees:.0} °C, too hot"),
+            Some(headroom) => format!("{degrees:.0} °C, {headroom:.0} left"),
+            None => format!("{degrees:.0} °C"),
+        };
+        sheet.rows.push(Row::Pair("Heat", text, tone));
+    }
+    if let Some(cap) = stats.heat_bitrate_cap {
+        let pictures = if stats.heat_half_pictures { ", half the pictures" } else { "" };
+        sheet.text(&format!("Lowered by heat: {:.1} Mbit/s at most{pictures}", cap as f64 / 1e6), Tone::Warn);
     }
     if stats.throttled == Some(true) {
         sheet.text("Slowed down: too hot, or the power supply is weak", Tone::Warn);

@@ -15,11 +15,14 @@ use tokio::{
 
 /// Time for the one answer to a command: `start` takes up to 30 s, a preflight longer.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(90);
+/// The same where a bundle comes over a field's network.
+const UPDATE_DEADLINE: Duration = Duration::from_secs(6 * 3600);
 /// A worker that has a picture sends it well within this.
 const PICTURE: Duration = Duration::from_secs(3);
 
 /// The loop's answer to `command`; `tell` hears how far it is.
 pub(super) async fn answer(asks: &mpsc::Sender<Ask>, command: Command, tell: impl Fn(Progress)) -> Answer {
+    let deadline = if let Command::Update { .. } = command { UPDATE_DEADLINE } else { COMMAND_DEADLINE };
     let (reply, mut answer) = oneshot::channel();
     let (progress, mut steps) = mpsc::unbounded_channel();
     let asked = async {
@@ -33,10 +36,10 @@ pub(super) async fn answer(asks: &mpsc::Sender<Ask>, command: Command, tell: imp
             }
         }
     };
-    match timeout(COMMAND_DEADLINE, asked).await {
+    match timeout(deadline, asked).await {
         Ok(Some(answer)) => answer,
         Ok(None) => Answer::failed(Reason::Internal, "The answer was lost"),
-        Err(_) => Answer::failed(Reason::TimedOut, "The box did not answer within 90 s"),
+        Err(_) => Answer::failed(Reason::TimedOut, format!("The box did not answer within {} s", deadline.as_secs())),
     }
 }
 

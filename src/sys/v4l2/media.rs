@@ -65,6 +65,8 @@ struct LinkDescription {
 
 /// MEDIA_LNK_FL_ENABLED
 const LINK_ENABLED: u32 = 1;
+/// MEDIA_LNK_FL_IMMUTABLE
+const LINK_IMMUTABLE: u32 = 2;
 
 /// An entity of a media device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,10 +105,15 @@ impl Node {
     pub fn enable_link(&self, source: (&Entity, u16), sink: (&Entity, u16)) -> io::Result<()> {
         let pad =
             |(entity, index): (&Entity, u16)| PadDescription { entity: entity.id, index, flags: 0, reserved: [0; 2] };
-        self.call(&SETUP_LINK, |link| {
-            (link.source, link.sink, link.flags) = (pad(source), pad(sink), LINK_ENABLED);
-        })
-        .map(drop)
+        let set = |flags| {
+            self.call(&SETUP_LINK, |link| (link.source, link.sink, link.flags) = (pad(source), pad(sink), flags))
+                .map(drop)
+        };
+        match set(LINK_ENABLED) {
+            // What cannot be changed has to be named as it is (__media_entity_setup_link).
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => set(LINK_ENABLED | LINK_IMMUTABLE),
+            result => result,
+        }
     }
 
     /// Gives the format at `pad` of this subdevice to `sink_pad` of the next one.

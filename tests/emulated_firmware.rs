@@ -1,0 +1,405 @@
+//! The firmware in the emulated box: the units and the disk of an appliance (two systems, RAUC, a data partition) under
+//! systemd. It proves what a box without anybody beside it has to do: start and go on air by itself, take a new system or
+//! go back to the old one, and keep its data, whenever the power goes.
+//!
+//! The slice runs with `make test`; the whole, with its table, with `make box-tests`. QEMU is the boot ROM, the initramfs
+//! (tests/qemu/firmware/init) the boot loader. A power cut is the end of QEMU: what the box had not written to its disk is
+//! lost; a disk that loses what it said was written cannot be shown so.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that fails, and waits for a machine")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::{
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use support::{
+    firmware::{Bundles, Firmware, INSTALL, ROLLBACK, command, outcome, refused, slots, system, update, version},
+    guest::{BOOT, Guest, SOON, report, say, the_machine},
+};
+
+/// Its own tools, beside those of the emulated box.
+fn has_tools() -> bool {
+    let missing: Vec<&str> = ["rauc", "mksquashfs", "mkfs.vfat", "mcopy", "sfdisk", "openssl"]
+        .into_iter()
+        .filter(|program| {
+            let found = format!("PATH=$PATH:/usr/sbin:/sbin command -v {program} >/dev/null");
+            !Command::new("sh").args(["-c", &found]).status().is_ok_and(|status| status.success())
+        })
+        .collect();
+    if missing.is_empty() {
+        return true;
+    }
+    assert!(std::env::var("CI").is_err(), "missing: {}", missing.join(", "));
+    say(&format!("SKIPPED: the firmware needs {} (tests/setup.sh test)", missing.join(", ")));
+    false
+}
+
+fn on_air(status: &Value) -> bool {
+    status["phase"] == "on-air" && status["program"]["showing"] == "live"
+}
+
+/// How many times of a random kind, from SEED, as the fault campaign has it.
+fn seed() -> u64 {
+    std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        now.as_secs()
+    })
+}
+
+#[test]
+fn a_system_is_updated_and_one_that_fails_is_taken_back() {
+    let Some(_machine) = the_machine() else { return };
+    if !has_tools() {
+        return;
+    }
+    let (firmware, bundles) = (Firmware::new(&system("0.1.0", "plain"), "never"), Bundles::serve());
+    let mut guest = firmware.power_on();
+    guest.wait_until_ready();
+    assert_eq!(version(&mut guest), "0.1.0");
+    assert_eq!(slots(&mut guest), "A good bad");
+    guest.wait_for_status("the picture locks", |status| status["input"]["signal"] == "locked");
+    command(&mut guest, "set", &json!({"output.bitrate-max": "700 kbit/s"}));
+
+    // Signed by somebody else: nothing is touched.
+    let why = refused(&mut guest, &bundles.url("0.2.0", "stranger"));
+    say(&format!("another signature: {why}"));
+    assert!(why.contains("signature") || why.contains("signed"), "{why}");
+    assert_eq!(slots(&mut guest), "A good bad");
+
+    update(&mut guest, &bundles.url("0.2.0", "plain"));
+    assert_eq!(version(&mut guest), "0.2.0");
+    assert!(slots(&mut guest).starts_with("B good "), "{}", slots(&mut guest));
+    let last = outcome(&mut guest, "0.2.0", BOOT);
+    assert_eq!(last["result"], "confirmed", "{last:#}");
+    assert_eq!(slots(&mut guest), "B good good");
+    assert_kept(&mut guest);
+
+    // The power goes while the next one is written, over the first system.
+    let url = bundles.url("0.3.0", "plain");
+    command(&mut guest, "update", &json!({ "url": url }));
+    guest.wait_until("it is being written", INSTALL, |guest| slots(guest) == "B bad good");
+    guest.power_cut();
+    let mut guest = firmware.power_on();
+    guest.wait_until_ready();
+    assert_eq!(version(&mut guest), "0.2.0");
+    assert_kept(&mut guest);
+
+    // The daemon of this one crashes at its start.
+    update(&mut guest, &bundles.url("0.4.0", "crashes"));
+    let last = outcome(&mut guest, "0.4.0", ROLLBACK);
+    say(&format!("a daemon that crashes: {}", last["why"]));
+    assert_eq!(last["result"], "rolled-back", "{last:#}");
+    assert_eq!(version(&mut guest), "0.2.0");
+    assert_kept(&mut guest);
+    guest.power_cut();
+    firmware.check_data();
+}
+
+/// What was set before the first update.
+fn assert_kept(guest: &mut Guest) {
+    guest.wait_until_ready();
+    let kept = guest.run("cat /var/lib/fieldcast/overrides.toml /etc/fieldcast/settings.toml");
+    assert!(kept.contains("700") && kept.contains("Test box"), "{kept}");
+}
+
+/// A line of the table that `make box-tests` prints at its end.
+fn row(what: &str, value: &str, wanted: &str) {
+    let line = format!("{what:<64} {value:>12}   {wanted}");
+    say(&line);
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("box-tests.txt");
+    let mut table = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+    std::io::Write::write_all(&mut table, format!("{line}\n").as_bytes()).unwrap();
+}
+
+fn seconds(times: &[f64]) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Seconds after the kernel's start at which systemd had this unit up.
+fn up_at(guest: &mut Guest, unit: &str) -> f64 {
+    let mut at = 0.0;
+    guest.wait_until(&format!("{unit} is up"), BOOT, |guest| {
+        let show = format!("systemctl show --value --property=ActiveEnterTimestampMonotonic {unit}");
+        at = guest.run(&show).trim().parse::<f64>().unwrap_or(0.0) / 1e6;
+        at > 0.0
+    });
+    at
+}
+
+/// Kernel start to READY beside systemd alone, and to the first picture at the ingest beside a bare script, in the same image
+/// on the same machine: the median of three starts each.
+#[test]
+#[ignore = "make box-tests"]
+fn power_on_beside_systemd_alone_and_a_bare_script() {
+    let Some(_machine) = the_machine() else { return };
+    if !has_tools() {
+        return;
+    }
+    let image = system("0.1.0", "plain");
+    let size = std::fs::metadata(&image).unwrap().len() as f64 / 1e6;
+    row("image, compressed", &format!("{size:.0} MB"), "at most 200 MB");
+    assert!(size <= 200.0);
+
+    let ours = Firmware::new(&image, "always");
+    let alone = Firmware::new(&system("0.1.0", "alone"), "never");
+    let bare = Firmware::new(&system("0.1.0", "bare"), "never");
+    let (mut ready, mut air, mut multi_user, mut script) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // The first start of each makes what is kept: the partition is grown, the script's registry is written.
+    for start in 0..4 {
+        let mut guest = alone.power_on();
+        let up = up_at(&mut guest, "multi-user.target");
+        guest.power_cut();
+
+        let mut guest = bare.power_on();
+        let picture = bare.first_picture(BOOT);
+        let picture_bare = (picture - guest.kernel_start()).as_secs_f64();
+        // The first start's registry and the like reach the disk.
+        guest.run("sync");
+        guest.power_cut();
+
+        let mut guest = ours.power_on();
+        let picture = ours.first_picture(BOOT);
+        let picture_ours = (picture - guest.kernel_start()).as_secs_f64();
+        let own = up_at(&mut guest, "fieldcastd.service");
+        if start == 0 {
+            up_at(&mut guest, "multi-user.target");
+            say(&guest.run("systemd-analyze critical-chain --no-pager fieldcastd.service"));
+        }
+        guest.run("sync");
+        guest.power_cut();
+        say(&format!("alone {up:.1} s, READY {own:.1} s; script {picture_bare:.1} s, on air {picture_ours:.1} s"));
+        if start > 0 {
+            multi_user.push(up);
+            ready.push(own);
+            script.push(picture_bare);
+            air.push(picture_ours);
+        }
+    }
+    let (ready, alone) = (seconds(&ready), seconds(&multi_user));
+    let (air, script) = (seconds(&air), seconds(&script));
+    row("kernel start to multi-user.target, systemd alone", &format!("{alone:.1} s"), "");
+    row("kernel start to READY", &format!("{ready:.1} s"), "at most 1.5 times that");
+    row("kernel start to first picture, gst-launch-1.0 in an init script", &format!("{script:.1} s"), "");
+    row("kernel start to first picture, on air by itself", &format!("{air:.1} s"), "at most 1.25 times that");
+    assert!(ready <= 1.5 * alone, "READY after {ready:.1} s, systemd alone {alone:.1} s");
+    assert!(air <= 1.25 * script, "on air after {air:.1} s, a bare script {script:.1} s");
+}
+
+#[test]
+#[ignore = "make box-tests"]
+fn what_is_no_update_for_this_box_is_refused_and_told_apart() {
+    let Some(_machine) = the_machine() else { return };
+    if !has_tools() {
+        return;
+    }
+    let (firmware, bundles) = (Firmware::new(&system("0.2.0", "plain"), "never"), Bundles::serve());
+    let mut guest = firmware.power_on();
+    guest.wait_until_ready();
+    guest.wait_for_status("the picture locks", |status| status["input"]["signal"] == "locked");
+    let mut texts = Vec::new();
+    for (version, kind, word) in [
+        ("0.3.0", "stranger", "sign"),
+        ("0.3.0", "expired", "expired"),
+        ("0.3.0", "elsewhere", "board"),
+        ("0.3.0", "large", "too large"),
+        ("0.1.0", "plain", "older"),
+    ] {
+        let why = refused(&mut guest, &bundles.url(version, kind));
+        row(&format!("update refused: {version}, {kind}"), "told", &why);
+        assert!(why.to_lowercase().contains(word), "{kind}: {why}");
+        assert!(slots(&mut guest).starts_with("A good "), "{kind}");
+        texts.push(why);
+    }
+    texts.sort();
+    texts.dedup();
+    assert_eq!(texts.len(), 5, "each has its own words: {texts:#?}");
+
+    guest.hold_go(Duration::from_millis(1200));
+    guest.wait_for_status("on air", on_air);
+    let answer = command(&mut guest, "update", &json!({"url": bundles.url("0.3.0", "plain")}));
+    assert!(answer.contains("confirmation-needed"), "{answer}");
+    row("update on air without `confirm`", "refused", "confirmation-needed");
+}
+
+#[test]
+#[ignore = "make box-tests"]
+fn a_system_that_hangs_is_taken_back() {
+    let Some(_machine) = the_machine() else { return };
+    if !has_tools() {
+        return;
+    }
+    let (firmware, bundles) = (Firmware::new(&system("0.1.0", "plain"), "never"), Bundles::serve());
+    let mut guest = firmware.power_on();
+    guest.wait_until_ready();
+    let from = support::now();
+    update(&mut guest, &bundles.url("0.2.0", "hangs"));
+    let last = outcome(&mut guest, "0.2.0", ROLLBACK);
+    assert_eq!(last["result"], "rolled-back", "{last:#}");
+    assert_eq!(version(&mut guest), "0.1.0");
+    let took = format!("{:.0} s", from.elapsed().as_secs_f64());
+    row("a new system that hangs before READY: back in the old one", &took, last["why"].as_str().unwrap_or_default());
+}
+
+#[test]
+#[ignore = "make box-tests"]
+fn ten_power_cuts_in_an_install() {
+    let Some(_machine) = the_machine() else { return };
+    if !has_tools() {
+        return;
+    }
+    let random = fastrand::Rng::with_seed(seed());
+    say(&format!("SEED={}", random.get_seed()));
+    let mut random = random;
+    let (firmware, bundles) = (Firmware::new(&system("0.1.0", "plain"), "never"), Bundles::serve());
+    let (mut old, mut new) = (0, 0);
+    let mut guest = firmware.power_on();
+    guest.wait_until_ready();
+    for cut in 0..10 {
+        // What runs is replaced by the other one, which may be the older.
+        let before = version(&mut guest);
+        let to = if before == "0.1.0" { "0.2.0" } else { "0.1.0" };
+        command(&mut guest, "update", &json!({"url": bundles.url(to, "plain"), "downgrade": true}));
+        guest.wait_until("it is being installed", INSTALL, |guest| slots(guest).contains("bad"));
+        let wait = Duration::from_millis(random.u64(0..15_000));
+        sleep(wait);
+        guest.power_cut();
+        guest = firmware.power_on();
+        guest.wait_until_ready();
+        let runs = version(&mut guest);
+        say(&format!("cut {cut}, {:.1} s into installing {to} over {before}: {runs} runs", wait.as_secs_f64()));
+        assert!(runs == before || runs == to, "{runs}");
+        if runs == to {
+            assert_eq!(outcome(&mut guest, to, BOOT)["result"], "confirmed");
+            new += 1;
+        } else {
+            old += 1;
+        }
+    }
+    row("power cuts in an install that started a system", &format!("{}", old + new), &format!("{old} old, {new} new"));
+}
+
+#[test]
+#[ignore = "make box-tests"]
+fn a_wedged_loop_is_started_again_and_on_air() {
+    let Some(_machine) = the_machine() else { return };
+    if !has_tools() {
+        return;
+    }
+    let firmware = Firmware::new(&system("0.1.0", "plain"), "always");
+    let mut guest = firmware.power_on();
+    guest.wait_until_ready();
+    guest.wait_for_status("on air", on_air);
+    let pid = guest.unit("MainPID");
+    let wedged = support::now();
+    guest.run(&format!("kill -STOP {pid}"));
+    guest.wait_until("it is started again", SOON, |guest| guest.unit("NRestarts") == "1");
+    guest.wait_for_status("on air again", on_air);
+    row(
+        "a wedged loop (SIGSTOP) to on air again",
+        &format!("{:.1} s", wedged.elapsed().as_secs_f64()),
+        "WatchdogSec=10",
+    );
+}
+
+#[test]
+#[ignore = "make box-tests"]
+fn twenty_power_cuts_on_air() {
+    let Some(_machine) = the_machine() else { return };
+    if !has_tools() {
+        return;
+    }
+    let mut random = fastrand::Rng::with_seed(seed());
+    say(&format!("SEED={}", random.get_seed()));
+    let firmware = Firmware::new(&system("0.1.0", "plain"), "resume");
+    let mut guest = firmware.power_on();
+    guest.wait_until_ready();
+    guest.wait_for_status("the picture locks", |status| status["input"]["signal"] == "locked");
+    command(&mut guest, "set", &json!({"output.bitrate-max": "700 kbit/s"}));
+    guest.hold_go(Duration::from_millis(1200));
+    let mut starts = Vec::new();
+    for cut in 0..20 {
+        guest.wait_until("on air", BOOT, |guest| on_air(&guest.status()));
+        assert_kept(&mut guest);
+        sleep(Duration::from_millis(random.u64(0..8_000)));
+        guest.power_cut();
+        firmware.check_data();
+        guest = firmware.power_on();
+        let picture = firmware.first_picture(BOOT);
+        let took = (picture - guest.kernel_start()).as_secs_f64();
+        say(&format!("cut {cut}: a picture again {took:.1} s after the kernel's start"));
+        starts.push(took);
+    }
+    guest.wait_until("on air", BOOT, |guest| on_air(&guest.status()));
+    sleep(Duration::from_secs(3));
+    guest.run("systemctl stop fieldcastd");
+    assert!(firmware.pictures() > 25);
+    row(
+        "power cuts on air: file system clean, state there, on air",
+        "20",
+        &format!("median {:.1} s", seconds(&starts)),
+    );
+}
+
+#[test]
+#[ignore = "make box-tests"]
+fn a_full_data_partition_keeps_nobody_off_air() {
+    let Some(_machine) = the_machine() else { return };
+    if !has_tools() {
+        return;
+    }
+    let firmware = Firmware::new(&system("0.1.0", "plain"), "always");
+    let mut guest = firmware.power_on();
+    guest.wait_until_ready();
+    guest.run("dd if=/dev/zero of=/data/full bs=1M 2>/dev/null; dd if=/dev/zero of=/data/fuller bs=1 count=8192 2>/dev/null; sync");
+    guest.run("[ $(stat -f -c %f /data) = 0 ]");
+    guest.power_cut();
+    let mut guest = firmware.power_on();
+    guest.wait_until_ready();
+    guest.wait_until("on air", BOOT, |guest| on_air(&guest.status()));
+    let said = |status: &Value| status["faults"].to_string().contains("full");
+    guest.wait_for_status("it says so", said);
+    row("data partition full: starts, on air", "told", "");
+    guest.power_cut();
+    firmware.check_data();
+}
+
+/// No signal and no push: what all processes of the daemon's service take.
+#[test]
+#[ignore = "make box-tests"]
+fn an_idle_box_takes_little() {
+    let Some(_machine) = the_machine() else { return };
+    if !has_tools() {
+        return;
+    }
+    let firmware = Firmware::new(&system("0.1.0", "plain"), "never");
+    let mut guest = firmware.power_on();
+    guest.wait_until_ready();
+    guest.run("v4l2-ctl -d /dev/video0 --set-ctrl=dv_timings_signal_mode=1");
+    guest.wait_for_status("no cable", |status| status["input"]["signal"] == "no-cable");
+    up_at(&mut guest, "multi-user.target");
+    // The slate and the test picture are made after the start.
+    sleep(SOON);
+    let group = "/sys/fs/cgroup/system.slice/fieldcastd.service";
+    let used = |guest: &mut Guest| -> (f64, Instant) {
+        let stat = guest.run(&format!("sed -n 's/^usage_usec //p' {group}/cpu.stat"));
+        (stat.trim().parse::<f64>().unwrap() / 1e6, support::now())
+    };
+    let (before, from) = used(&mut guest);
+    sleep(SOON);
+    let (after, to) = used(&mut guest);
+    let share = (after - before) / (to - from).as_secs_f64() * 100.0;
+    let pss = guest.run(&format!(
+        "for pid in $(cat {group}/cgroup.procs {group}/*/cgroup.procs 2>/dev/null); do \
+         sed -n 's/^Pss: *\\([0-9]*\\) kB/\\1/p' /proc/$pid/smaps_rollup; done"
+    ));
+    let memory = pss.lines().map(|line| line.trim().parse::<f64>().unwrap()).sum::<f64>() / 1024.0;
+    row("idle: memory (PSS) of all processes", &format!("{memory:.1} MiB"), "at most 40 MiB");
+    row("idle: share of a core", &format!("{share:.1} %"), "at most 2 %");
+    report("measured over", to - from);
+    assert!(memory <= 40.0 && share <= 2.0);
+}

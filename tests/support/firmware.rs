@@ -1,0 +1,244 @@
+//! The emulated box with the firmware on its disk: two systems, a data partition, and the bundles of other versions.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that fails, and waits for a machine")]
+
+use super::{
+    Nginx,
+    guest::{BOOT, Guest, say},
+    now,
+};
+use serde_json::Value;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// For a bundle to be downloaded and written.
+pub const INSTALL: Duration = Duration::from_secs(300);
+/// For three starts, and the five minutes that a new system has.
+pub const ROLLBACK: Duration = Duration::from_secs(900);
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/qemu/firmware");
+
+/// Runs one of the scripts of tests/qemu/firmware; what it prints last.
+fn script(name: &str, arguments: &[&str]) -> String {
+    let output = Command::new(Path::new(SCRIPTS).join(name)).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{name} {arguments:?}");
+    String::from_utf8(output.stdout).unwrap().trim_end().lines().last().unwrap_or_default().to_owned()
+}
+
+/// The root file system of a version, as a slot holds it.
+pub fn system(version: &str, kind: &str) -> PathBuf {
+    script("system", &[version, kind]).into()
+}
+
+/// A box with the firmware, its disk and what it pushes to. Its disk lasts from one power-on to the next.
+pub struct Firmware {
+    folder: TempDir,
+    pub ingest: Nginx,
+}
+
+impl Firmware {
+    /// A box as it was set up once: this system, these settings for the time after power-on.
+    pub fn new(system: &Path, at_power_on: &str) -> Self {
+        let (folder, ingest) = (tempfile::tempdir().unwrap(), Nginx::start());
+        let settings = folder.path().join("settings.toml");
+        fs::write(&settings, Guest::settings(ingest.port, at_power_on)).unwrap();
+        let path = |path: &Path| path.to_str().unwrap().to_owned();
+        script("disk", &[&path(system), &path(&folder.path().join("disk.img")), &path(&settings)]);
+        Self { folder, ingest }
+    }
+
+    pub fn power_on(&self) -> Guest {
+        self.power_on_with(&[])
+    }
+
+    /// With more hardware, as options of QEMU.
+    pub fn power_on_with(&self, hardware: &[&str]) -> Guest {
+        let mut qemu = Command::new(Path::new(SCRIPTS).join("boot"));
+        qemu.arg(self.folder.path()).args(hardware);
+        let _ = fs::remove_file(self.ingest.recording_path("box"));
+        Guest::start(self.folder.path().to_owned(), qemu)
+    }
+
+    /// Waits until the recording at the ingest holds a whole key picture: when that was.
+    pub fn first_picture(&self, within: Duration) -> Instant {
+        let deadline = now() + within;
+        loop {
+            let recorded = fs::read(self.ingest.recording_path("box")).unwrap_or_default();
+            let key = |tag: &super::flv::Tag| tag.is_picture() && tag.body[0] >> 4 == 1;
+            if recorded.len() > 13 && super::flv::tags(&recorded).iter().any(key) {
+                return now();
+            }
+            assert!(now() < deadline, "no picture at the ingest within {within:?}\n{}", self.ingest.log());
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Decodes what the ingest recorded: whether all of it does, and how many pictures there are. What a power cut left
+    /// unfinished at the end counts as well.
+    pub fn pictures(&self) -> usize {
+        let decoded = Command::new("ffprobe")
+            .args(["-v", "error", "-count_frames", "-select_streams", "v", "-show_entries", "stream=nb_read_frames"])
+            .args(["-of", "csv=p=0"])
+            .arg(self.ingest.recording_path("box"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&decoded.stderr);
+        assert!(decoded.status.success() && said.is_empty(), "the recording does not decode: {said}");
+        String::from_utf8_lossy(&decoded.stdout).trim().parse().unwrap()
+    }
+
+    /// Checks the data partition's file system on this machine, with the box off: after the journal has been replayed,
+    /// as the box itself does at its start, nothing is left to mend.
+    pub fn check_data(&self) {
+        let data = self.folder.path().join("data.img");
+        let disk = self.folder.path().join("disk.img");
+        let table = Command::new("sfdisk").env("PATH", PATH).arg("--json").arg(&disk).output().unwrap();
+        let table: Value = serde_json::from_slice(&table.stdout).unwrap();
+        let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
+        let own = partitions.iter().find(|partition| partition["name"] == "data").unwrap();
+        let copied = Command::new("dd")
+            .arg(format!("if={}", disk.display()))
+            .arg(format!("of={}", data.display()))
+            .args([format!("skip={}", own["start"]), format!("count={}", own["size"])])
+            .args(["conv=sparse", "status=none"])
+            .status();
+        assert!(copied.unwrap().success());
+        let run = |arguments: &[&str]| {
+            let output = Command::new("e2fsck").env("PATH", PATH).args(arguments).arg(&data).output().unwrap();
+            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let _ = run(&["-p", "-E", "journal_only"]);
+        let (code, said) = run(&["-n", "-f"]);
+        assert_eq!(code, Some(0), "{said}");
+        fs::remove_file(data).unwrap();
+    }
+}
+
+/// Where the administrator's programs are.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Bundles of other versions on an HTTP server of this machine, for one box.
+pub struct Bundles {
+    folder: TempDir,
+    port: u16,
+}
+
+impl Bundles {
+    pub fn serve() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let root = folder.path().to_owned();
+        // It ends with the test program.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let _ = answer(&root, stream);
+            }
+        });
+        Self { folder, port }
+    }
+
+    /// Where the box gets the bundle of this version and kind (tests/qemu/firmware/bundle).
+    pub fn url(&self, version: &str, kind: &str) -> String {
+        let name = format!("{version}-{kind}.raucb");
+        let link = self.folder.path().join(&name);
+        if !link.exists() {
+            std::os::unix::fs::symlink(script("bundle", &[version, kind]), link).unwrap();
+        }
+        format!("http://10.0.2.2:{}/{name}", self.port)
+    }
+}
+
+/// Answers one request: whole files, one at a time.
+fn answer(folder: &Path, mut stream: TcpStream) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+    for line in lines {
+        if line?.is_empty() {
+            break;
+        }
+    }
+    let name = first.split(' ').nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned();
+    let Ok(mut file) = fs::File::open(folder.join(name)) else {
+        return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    };
+    let length = file.metadata()?.len();
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")?;
+    if !first.starts_with("HEAD") {
+        std::io::copy(&mut file, &mut stream)?;
+    }
+    Ok(())
+}
+
+/// Gives the daemon a command by its HTTP interface: the head and the body of the answer.
+pub fn command(guest: &mut Guest, name: &str, body: &Value) -> String {
+    let body = body.to_string();
+    // Waiting for an answer that comes only when all is done would hold up the agent.
+    guest.run(&format!(
+        "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'POST /api/v1/commands/{name} HTTP/1.0\\r\\nHost: localhost\\r\\n\
+         Content-Type: application/json\\r\\nContent-Length: {}\\r\\n\\r\\n{body}' >&3 && timeout 5 cat <&3; true",
+        body.len()
+    ))
+}
+
+/// What the boot loader would do: the primary system and the state of both.
+pub fn slots(guest: &mut Guest) -> String {
+    guest.run("/usr/lib/fieldcast/slots show").trim().to_owned()
+}
+
+/// The version that runs.
+pub fn version(guest: &mut Guest) -> String {
+    guest.run(". /etc/os-release; echo $IMAGE_VERSION").trim().to_owned()
+}
+
+/// Asks for an update and waits for its end where that is a refusal or a failure: why.
+pub fn refused(guest: &mut Guest, url: &str) -> String {
+    let before = guest.status()["firmware"]["last"].clone();
+    let answer = command(guest, "update", &serde_json::json!({ "url": url }));
+    say(&format!("update: {}", answer.lines().last().unwrap_or_default()));
+    let mut why = None;
+    let deadline = now() + INSTALL;
+    while why.is_none() {
+        assert!(now() < deadline, "the update neither fails nor is refused: {:#}", guest.status());
+        sleep(Duration::from_millis(500));
+        let status = guest.status();
+        let last = &status["firmware"]["last"];
+        if *last != before && last["result"] == "failed" {
+            why = last["why"].as_str().map(str::to_owned);
+        }
+    }
+    why.unwrap_or_default()
+}
+
+/// Asks for an update, and waits until the box has restarted by itself.
+pub fn update(guest: &mut Guest, url: &str) {
+    let start = guest.boot_id();
+    let from = now();
+    let answer = command(guest, "update", &serde_json::json!({ "url": url }));
+    say(&format!("update: {}", answer.lines().last().unwrap_or_default()));
+    guest.wait_for_next_start(&start, INSTALL + BOOT);
+    say(&format!("from `update` to the restarted box: {:.0} s", from.elapsed().as_secs_f64()));
+}
+
+/// Waits for what came of the last update, as the daemon tells it, across restarts of the box.
+pub fn outcome(guest: &mut Guest, version: &str, within: Duration) -> Value {
+    let deadline = now() + within;
+    loop {
+        if guest.reconnect(Duration::from_secs(5)).is_ok() {
+            let status = guest.try_status();
+            let last = &status["firmware"]["last"];
+            if last["version"] == version && last["result"].is_string() {
+                return last.clone();
+            }
+        }
+        assert!(now() < deadline, "not told within {within:?}: what came of the update to {version}");
+        sleep(Duration::from_millis(500));
+    }
+}

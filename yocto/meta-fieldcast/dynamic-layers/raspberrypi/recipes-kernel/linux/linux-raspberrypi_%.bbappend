@@ -1,0 +1,3 @@
+FILESEXTRAPATHS:prepend:fieldcast-os := "${THISDIR}/../../../../recipes-kernel/linux/files:"
+
+SRC_URI:append:fieldcast-os = " file://fieldcast.cfg"

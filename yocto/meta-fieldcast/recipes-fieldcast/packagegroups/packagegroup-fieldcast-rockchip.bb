@@ -1,0 +1,12 @@
+SUMMARY = "Fieldcast on boards with a Rockchip RK3588 or RK356x"
+DESCRIPTION = "The elements of MPP, the SoC's encoders, come from a layer with Rockchip's own kernel. With mainline's there are none \
+and boards encode in software."
+
+PACKAGE_ARCH = "${MACHINE_ARCH}"
+
+inherit packagegroup
+
+COMPATIBLE_MACHINE = "^rockchip$"
+
+RDEPENDS:${PN} = "libubootenv-bin"
+RRECOMMENDS:${PN} = "gstreamer1.0-rockchip"
