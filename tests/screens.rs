@@ -73,6 +73,7 @@ fn ready() -> Status {
         uplinks: Vec::new(),
         network: Some(NetworkStatus { interface: "eth0".into(), address: "192.0.2.17".parse().ok() }),
         networks: vec![link("eth0", NetworkKind::Ethernet, true, Some("192.0.2.17"))],
+        firmware: None,
         broadcast: None,
         panel: None,
         faults: Vec::new(),
