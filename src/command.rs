@@ -105,7 +105,10 @@ pub enum Command {
         follow: Option<Duration>,
     },
     /// All that is known about the box, secrets masked, for who looks for an error.
-    Diagnostics,
+    Diagnostics {
+        /// Onto the USB stick that is in the box, instead of into the answer.
+        usb: bool,
+    },
     /// Forget what was changed on this box, and restart. Not while pushing.
     FactoryReset {
         /// Always needed.
@@ -241,7 +244,7 @@ impl Command {
             Self::Reboot { .. } => "reboot",
             Self::Update { .. } => "update",
             Self::Logs { .. } => "logs",
-            Self::Diagnostics => "diagnostics",
+            Self::Diagnostics { .. } => "diagnostics",
             Self::FactoryReset { .. } => "factory-reset",
             Self::Pair => "pair",
             Self::Tokens => "tokens",
@@ -300,7 +303,11 @@ impl Command {
                 let lines = given.number("lines", 1..=1000)?.map_or(100, |lines| lines as usize);
                 Self::Logs { lines, since: given.time("since")?, follow }
             }
-            "diagnostics" => with(&[]).map(|_| Self::Diagnostics)?,
+            "diagnostics" => match with(&["to"])?.optional_text("to")?.as_deref() {
+                None => Self::Diagnostics { usb: false },
+                Some("usb") => Self::Diagnostics { usb: true },
+                Some(_) => return Err(Answer::wrong("to", "expected \"usb\"; without it the answer has it")),
+            },
             "factory-reset" => Self::FactoryReset { confirm: confirmed()? },
             "pair" => with(&[]).map(|_| Self::Pair)?,
             "tokens" => with(&[]).map(|_| Self::Tokens)?,

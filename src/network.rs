@@ -1,5 +1,9 @@
 //! Notices that the network changed: a link, an address or a route came or went.
 
+mod list;
+
+pub use list::list;
+
 use crate::{control::Event, status::NetworkStatus};
 use std::{
     fs,

@@ -19,6 +19,8 @@ use std::{
 pub const PATH: &str = "/var/lib/fieldcast";
 /// The file with the PIN by which a computer is paired, while it holds.
 pub const PIN: &str = "pin";
+/// Left for the image's root oneshot: all that was brought to the box is to be forgotten.
+pub const RESET: &str = "factory-reset";
 /// Most bytes that a state file may have.
 const SIZE_LIMIT: u64 = 1024 * 1024;
 /// Version of the JSON files written here.
@@ -27,7 +29,8 @@ const VERSION: u32 = 1;
 const DAMAGED_KEPT: u32 = 3;
 
 /// What outlives a factory reset: who the box is, and the time that it certainly is, by which certificates are judged.
-pub(crate) const KEPT: [&str; 2] = ["id.json", ClockFloor::FILE];
+/// And that a reset was begun.
+pub(crate) const KEPT: [&str; 3] = ["id.json", ClockFloor::FILE, RESET];
 
 /// The state folder, held by one daemon at a time.
 #[derive(Debug)]

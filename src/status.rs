@@ -34,6 +34,8 @@ pub struct Status {
     pub uplinks: Vec<UplinkStatus>,
     /// The network that is used; none without a default route.
     pub network: Option<NetworkStatus>,
+    /// All networks that the box can be in, the best first.
+    pub networks: Vec<NetworkLink>,
     /// The whole system; none: it is no image that can be updated.
     pub firmware: Option<FirmwareStatus>,
     /// The Studio's Broadcast; none: nothing is or was published, and no Source of the Studio is pushed to.
@@ -341,6 +343,38 @@ pub struct NetworkStatus {
     pub address: Option<std::net::IpAddr>,
 }
 
+/// A kind of network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkKind {
+    /// A cable.
+    Ethernet,
+    /// A wireless network.
+    Wifi,
+    /// A mobile network.
+    Modem,
+    /// A bridge, a tunnel, or something made up.
+    Other,
+}
+
+/// A network that the box can be in. Who sets them up is not Fieldcast's daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NetworkLink {
+    /// The interface.
+    pub interface: String,
+    /// What it is.
+    pub kind: NetworkKind,
+    /// Whether there is a link.
+    pub up: bool,
+    /// The box's address there; null while it has none.
+    pub address: Option<std::net::IpAddr>,
+    /// Metric of its default route, of which the lowest is used; null: it has no such route.
+    pub metric: Option<u32>,
+    /// Whether it is the one in use.
+    pub used: bool,
+}
+
 /// The front panel's display.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -486,6 +520,14 @@ pub(crate) mod tests {
                 since: Some(since),
             }],
             network: Some(NetworkStatus { interface: "eth0".into(), address: "192.0.2.17".parse().ok() }),
+            networks: vec![NetworkLink {
+                interface: "eth0".into(),
+                kind: NetworkKind::Ethernet,
+                up: true,
+                address: "192.0.2.17".parse().ok(),
+                metric: Some(100),
+                used: true,
+            }],
             firmware: None,
             broadcast: None,
             panel: None,

@@ -7,7 +7,7 @@ mod net;
 pub mod srt;
 pub mod v4l2;
 
-pub use net::{ResolveError, TcpFigures, resolve, tcp_figures};
+pub use net::{ResolveError, TcpFigures, addresses, resolve, tcp_figures};
 
 use crate::units::Time;
 use std::{

@@ -44,6 +44,7 @@ fn off_air() -> Status {
         },
         uplinks: Vec::new(),
         network: None,
+        networks: Vec::new(),
         firmware: None,
         broadcast: None,
         panel: None,

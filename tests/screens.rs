@@ -39,6 +39,11 @@ fn now() -> Now {
     Now { time: Time::from_millis(10_000_000), wall: Some(wall()) }
 }
 
+fn link(interface: &str, kind: NetworkKind, up: bool, address: Option<&str>) -> NetworkLink {
+    let address = address.and_then(|address| address.parse().ok());
+    NetworkLink { interface: interface.into(), kind, up, address, metric: None, used: interface == "eth0" }
+}
+
 /// A box with a camera that is ready to go on air.
 fn ready() -> Status {
     Status {
@@ -67,6 +72,7 @@ fn ready() -> Status {
         },
         uplinks: Vec::new(),
         network: Some(NetworkStatus { interface: "eth0".into(), address: "192.0.2.17".parse().ok() }),
+        networks: vec![link("eth0", NetworkKind::Ethernet, true, Some("192.0.2.17"))],
         firmware: None,
         broadcast: None,
         panel: None,
@@ -396,6 +402,16 @@ fn scenes() -> Vec<(&'static str, Scene)> {
         "X ended the Broadcast: no video came for 5 minutes",
         "Check the network, and publish again",
     )];
+    let mut several = ready();
+    several.networks.extend([
+        link("wlan0", NetworkKind::Wifi, true, Some("198.51.100.7")),
+        link("wwan0", NetworkKind::Modem, true, None),
+        link("eth1", NetworkKind::Ethernet, false, None),
+    ]);
+    let reset = |armed: u64, until: u64| {
+        let at = |ms: u64| Time::from_millis(10_000_000 + ms);
+        View { reset: Some(Reset { armed: at(armed), until: at(until) }), ..live() }
+    };
     let which = Some(List {
         title: "End the broadcast?".into(),
         entries: [("End and stop", true), ("Only stop pushing", true), ("Back", false)]
@@ -436,6 +452,7 @@ fn scenes() -> Vec<(&'static str, Scene)> {
         ("input-out-of-range", running(unplugged(SignalState::OutOfRange, range), view(Page::Input))),
         ("network", running(on_air(), view(Page::Network))),
         ("network-long", running(loud(), View { scroll: 3, ..view(Page::Network) })),
+        ("network-several", running(several, view(Page::Network))),
         ("network-none", running(reconnecting(), view(Page::Network))),
         ("sources", running(ready(), view(Page::Sources))),
         ("sources-none", running(ready(), View { sources: Vec::new(), ..view(Page::Sources) })),
@@ -473,6 +490,8 @@ fn scenes() -> Vec<(&'static str, Scene)> {
         ("faults", running(loud(), view(Page::Faults))),
         ("faults-scrolled", running(loud(), View { scroll: 4, ..view(Page::Faults) })),
         ("faults-none", running(on_air(), view(Page::Faults))),
+        ("reset-counts", running(ready(), reset(6500, 11_500))),
+        ("reset-due", running(ready(), reset(0, 3500))),
         ("hold-start", running(ready(), View { hold: Some(hold("Go on air", 50)), ..live() })),
         ("hold-publish", running(previewing(), View { hold: Some(hold("Publish now", 60)), ..live() })),
         ("hold-stop", running(on_air(), View { hold: Some(hold("Stop the push", 80)), ..live() })),
@@ -755,6 +774,7 @@ prop_compose! {
                 title: Some(title.clone()), tags: vec![title], share_url: Some(url), viewers, notes,
                 ..broadcast_of(if running { PublicState::Running } else { PublicState::Unknown })
             }),
+            networks: vec![link(&names.1, NetworkKind::Other, flags.0, flags.1.then_some("192.0.2.1"))],
             network: flags.2.then(|| NetworkStatus { interface: names.1, address: "2001:db8:1234:5678:9abc:def0:1234:5678".parse().ok() }),
             stats: Stats {
                 uptime_ms: figures.0, bitrate: figures.1, dropped_pictures: figures.2, audio_peak_db: peaks, uplinks: stats,
@@ -791,6 +811,7 @@ prop_compose! {
         hold in prop::option::weighted(0.2, (words(), figure(), figure())),
         notice in prop::option::weighted(0.2, (words(), any::<bool>())),
         pin in prop::option::weighted(0.1, (words(), figure())),
+        reset in prop::option::weighted(0.1, (figure(), figure())),
         identify in prop::bool::weighted(0.1),
         locked in any::<bool>(),
         sources in prop::collection::vec((words(), prop::option::of(words()), any::<(bool, bool, bool)>()), 0..9),
@@ -803,6 +824,7 @@ prop_compose! {
             page, scroll, list, locked, identify, preflight, address, fingerprint, idle: false,
             hold: hold.map(|(text, since, until)| Hold { text, since: time(since), until: time(until) }),
             notice: notice.map(|(text, failed)| Notice { text, failed }),
+            reset: reset.map(|(armed, until)| Reset { armed: time(armed), until: time(until) }),
             pin: pin.map(|(digits, until)| Pin { digits, until: time(until) }),
             sources: sources.into_iter().map(|(name, region, (nearest, primary, backup))| SourceLine { name, region, nearest, primary, backup }).collect(),
         }

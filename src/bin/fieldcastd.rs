@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             cli::check_provision(&file, board.as_deref()).map(String::into_bytes)
         }
         Verb::Provision { check: None, .. } => cli::provision().map(String::into_bytes),
+        Verb::UsbCopy => cli::usb_copy().map(String::into_bytes),
         Verb::Tokens(place) => cli::tokens(&place).map(String::into_bytes),
         Verb::Revoke { place, id } => cli::revoke(&place, &id).map(String::into_bytes),
         Verb::Completions { shell } => Ok(cli::completions(shell)),

@@ -15,7 +15,7 @@ pub use ended::ended;
 pub use pair::{pair, revoke, tokens};
 pub use plan::plan;
 pub use prepare::run;
-pub use provision::{check as check_provision, provision};
+pub use provision::{check as check_provision, provision, usb_copy};
 pub use rescue::rescue;
 
 use crate::{settings, state, units::Mode};
@@ -180,6 +180,9 @@ pub enum Verb {
         #[arg(long, value_name = "BOARD", requires = "check")]
         board: Option<String>,
     },
+    /// Copy what the daemon left for a USB stick: what the image runs as root
+    #[command(hide = true)]
+    UsbCopy,
     /// List the paired computers
     Tokens(Place),
     /// Let a paired computer not use the box any more

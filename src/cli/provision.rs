@@ -4,15 +4,10 @@ use super::{INTERNAL, Refusal, WRONG};
 use crate::{
     board::{Board, find},
     host,
-    provision::{explain, read, run},
-    settings,
+    provision::{boot, explain, read, run},
+    settings, sys, usb,
 };
-use std::{
-    path::Path,
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Command, thread, time::Duration};
 
 /// A box whose id is made of a network card may have to wait for its driver, once: then the id is kept.
 const CARD: Duration = Duration::from_secs(2);
@@ -41,10 +36,13 @@ pub fn check(file: &Path, board: Option<&str>) -> Result<String, Refusal> {
 pub fn provision() -> Result<String, Refusal> {
     let failed = |what: &str, error: String| Refusal { code: INTERNAL, text: format!("{what}: {error}") };
     let root = Path::new("/");
-    let begun = Instant::now();
+    if let Err(error) = boot::mount_boot() {
+        tracing::warn!(%error, "the boot partition cannot be looked at");
+    }
+    let begun = sys::now();
     let id = loop {
         let id = host::known_id(root, &root.join("data/fieldcast"));
-        if id.is_some() || begun.elapsed() > CARD {
+        if id.is_some() || sys::now().since(begun) > CARD {
             break id;
         }
         thread::sleep(Duration::from_millis(20));
@@ -55,6 +53,16 @@ pub fn provision() -> Result<String, Refusal> {
     if done.accepted {
         follow(done.settings);
     }
+    Ok(String::new())
+}
+
+/// Copies what the daemon left for a USB stick.
+///
+/// # Errors
+/// [`INTERNAL`] when the daemon's folder cannot be used.
+pub fn usb_copy() -> Result<String, Refusal> {
+    let failed = |error: std::io::Error| Refusal { code: INTERNAL, text: format!("copying to the USB stick: {error}") };
+    usb::copy(Path::new("/")).map_err(failed)?;
     Ok(String::new())
 }
 

@@ -25,6 +25,8 @@ fn commands_are_read() {
     assert_eq!(parsed("lock-panel", json!({"locked": false})), Command::LockPanel { locked: false });
     assert_eq!(parsed("restart", Value::Null), Command::Restart { confirm: false });
     assert_eq!(parsed("logs", Value::Null), Command::Logs { lines: 100, since: None, follow: None });
+    assert_eq!(parsed("diagnostics", json!({"to": "usb"})), Command::Diagnostics { usb: true });
+    assert_eq!(parsed("diagnostics", json!({})), Command::Diagnostics { usb: false });
     assert_eq!(parsed("factory-reset", json!({"confirm": true})), Command::FactoryReset { confirm: true });
 }
 

@@ -127,13 +127,15 @@ impl Control {
             }
             Command::Update { from, confirm, downgrade } => self.update(request, from, (confirm, downgrade)),
             Command::Logs { lines, since, .. } => perform(Job::Logs { lines, since }),
-            Command::Diagnostics => perform(Job::Diagnostics),
+            Command::Diagnostics { usb } => perform(Job::Diagnostics { usb }),
             Command::FactoryReset { confirm } => {
                 if self.pushing() {
                     return Err(Answer::failed(Reason::WrongState, "Stop the push first"));
                 }
                 if !confirm && origin != Origin::Panel {
-                    return Err(Answer::not_confirmed("This deletes what was changed on this box"));
+                    return Err(Answer::not_confirmed(
+                        "This deletes what was changed on this box, and on an appliance all that was brought to it",
+                    ));
                 }
                 // Answered when it is done, which is last: nothing is written after it.
                 (self.shutdown, self.restart) = (Some(now), Some(Restart::Reset(request)));

@@ -112,6 +112,13 @@ pub enum Event {
         /// Down or up.
         pressed: bool,
     },
+    /// A button was held already when the process started; its release comes as [`Event::Button`].
+    HeldAtStart {
+        /// What it does.
+        role: ButtonRole,
+    },
+    /// A USB stick is in the box, or none is any more.
+    Stick(bool),
     /// A surface asks for something.
     Command {
         /// To be answered exactly once.
@@ -332,7 +339,8 @@ pub enum Effect {
         /// What to do.
         job: Job,
     },
-    /// Empty the state folder, but for the box's id and the last time that it knew, and answer. [`Effect::Exit`] follows.
+    /// Empty the state folder, but for the box's id and the last time that it knew, on an appliance also what was brought to
+    /// it, and answer. [`Effect::Exit`] follows.
     Reset {
         /// The command.
         request: RequestId,
@@ -362,7 +370,10 @@ pub enum Job {
         since: Option<Timestamp>,
     },
     /// Gather all that is known about the box.
-    Diagnostics,
+    Diagnostics {
+        /// Onto the USB stick, instead of into the answer.
+        usb: bool,
+    },
     /// End as at [`Event::Shutdown`], and let the whole box be restarted.
     Reboot,
     /// Let a new PIN hold, and show it.

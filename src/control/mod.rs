@@ -219,6 +219,8 @@ impl Control {
             Event::WorkerExited { id } => self.note_exit(id, now.time),
             Event::Uplink { id, report } => effects.extend(self.note_uplink(id, &report, now)),
             Event::Button { role, pressed } => self.press(role, pressed, now.time, &mut effects),
+            Event::HeldAtStart { role } => self.held_at_start(role, now.time),
+            Event::Stick(here) => self.menu.stick = here,
             Event::Command { request, origin, command } => {
                 effects.extend(self.take_command(request, origin, command, now.time));
             }

@@ -48,6 +48,7 @@ impl Control {
             },
             uplinks: self.uplinks.iter().map(|uplink| uplink.status(now.time)).collect(),
             network: None,
+            networks: Vec::new(),
             firmware: self.firmware(),
             broadcast: self.broadcast.status(&self.place(now.time), now.time),
             panel: self.board.display.as_ref().map(|display| PanelStatus {

@@ -13,7 +13,7 @@ impl Control {
     /// A push that starts is [`Tally::Attention`] while all goes as it should, and [`Tally::Trouble`] once something is
     /// wrong: nobody has to run while the first connection is made.
     pub fn tally(&self, now: Time) -> Option<Tally> {
-        if self.menu.identifies(now) {
+        if self.menu.identifies(now) || self.reset_is_due(now) {
             return Some(Tally::Identify);
         }
         if self.shutdown.is_some() {

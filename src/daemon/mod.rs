@@ -7,6 +7,7 @@ mod pairing;
 mod panel;
 mod perform;
 mod program;
+mod provision;
 mod rates;
 mod remote;
 mod requests;
@@ -39,7 +40,7 @@ use crate::{
     remote::message::Progress,
     settings::{Changes, Layers, OutputMode},
     state::{ClockFloor, StateFolder},
-    status::{Fault, NetworkStatus, Showing, Stats, Status},
+    status::{Fault, NetworkLink, NetworkStatus, Showing, Stats, Status},
     studio::Studio,
     sys,
     units::{Mode, Time},
@@ -267,6 +268,9 @@ struct Daemon {
     rates: rates::Rates,
     front: Option<Front>,
     network: Option<NetworkStatus>,
+    networks: Vec<NetworkLink>,
+    /// What was brought to the box, and whether a stick is in it.
+    brought: provision::Brought,
     begun: Time,
     figures: Stats,
     /// By what found them, so that a new finding replaces the old one.
@@ -371,6 +375,8 @@ impl Daemon {
             rates,
             front,
             network: None,
+            networks: Vec::new(),
+            brought: provision::Brought::default(),
             begun: now,
             figures: Stats::default(),
             found: BTreeMap::from([("start", faults)]),
@@ -399,6 +405,7 @@ impl Daemon {
             ended: false,
         };
         daemon.look_at_network();
+        daemon.look_at_report();
         daemon.measure(now);
         daemon.find_faults();
         daemon.light();
@@ -513,6 +520,7 @@ impl Daemon {
             self.next_second = now + SECOND;
             let heat = self.measure(now);
             self.look_at_input(now);
+            self.look_at_brought();
             self.hide_pin(now);
             self.look_for_sticks();
             self.handle(Event::Heat(heat));
@@ -548,7 +556,7 @@ impl Daemon {
 
     fn publish(&mut self, now: Now) {
         let status = self.control.status(now, self.showing, self.figures.clone());
-        let status = Status { network: self.network.clone(), ..status };
+        let status = Status { network: self.network.clone(), networks: self.networks.clone(), ..status };
         let sentence = status.sentence();
         if sentence != self.sentence {
             tracing::info!("{sentence}");

@@ -1,13 +1,13 @@
 //! Doing what control decided: workers, uplinks, files, answers.
 
-use super::{BROADCAST, Daemon, files::Once, studio};
+use super::{BROADCAST, Daemon, files::Once, provision, remote::CAN_REBOOT, studio};
 use crate::{
     access_unit::AccessUnit,
     command::{Answer, Reason},
     control::{Effect, Event, RequestId, UplinkId, WorkerId},
     media::{Order, supervisor},
     settings::Source,
-    state::versioned,
+    state::{RESET, versioned},
     sys,
     uplink::{MediaInfo, delivery, task},
 };
@@ -129,7 +129,14 @@ impl Daemon {
     /// Forgets what was changed on this box; the loop ends after it.
     fn reset(&mut self, request: RequestId) {
         self.files.end();
-        let answer = match self.state.reset() {
+        // On an appliance root does the rest before anything starts, and this anew should the power go meanwhile.
+        let marked = if provision::is_appliance() {
+            self.reboot = std::env::var_os(CAN_REBOOT).is_some();
+            self.state.replace(RESET, b"")
+        } else {
+            Ok(())
+        };
+        let answer = match marked.and_then(|()| self.state.reset()) {
             Ok(()) if self.substitute => {
                 Answer::failed(Reason::Internal, "The state folder cannot be used, so nothing in it could be deleted")
             }

@@ -1,7 +1,7 @@
 //! What the networks that the box was in carried: the next push in one of them starts with that.
 
 use super::Daemon;
-use crate::{control::Event, network, state::versioned, status::Fault, units::BitRate};
+use crate::{control::Event, network, state::versioned, status::Fault, sys, units::BitRate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -58,6 +58,7 @@ impl Daemon {
     /// The network may be another one.
     pub(super) fn look_at_network(&mut self) {
         self.network = network::in_use("/".as_ref());
+        self.networks = network::list("/".as_ref(), &sys::addresses());
         if let Some(known) = self.rates.enter(network::default_route("/".as_ref())) {
             let _ = self.events.send(Event::KnownRate(known));
         }

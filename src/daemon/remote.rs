@@ -177,9 +177,9 @@ impl Daemon {
     }
 
     /// `diagnostics`: all that is known about the box, secrets masked.
-    pub(super) fn diagnostics(&self) -> Answer {
+    pub(super) fn bundle(&self) -> serde_json::Value {
         let status = Arc::clone(&self.status.borrow());
-        let result = json!({
+        json!({
             "schema": 1,
             "time": self.now().wall,
             "status": &*status,
@@ -192,8 +192,7 @@ impl Daemon {
                 "load": kernel("loadavg"),
                 "memory": kernel("meminfo").lines().take(3).collect::<Vec<_>>(),
             },
-        });
-        Answer::Successful { result }
+        })
     }
 
     /// `reboot`: the daemon ends, and its unit restarts the box.

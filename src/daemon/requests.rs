@@ -115,7 +115,11 @@ impl Daemon {
                 });
             }
             Job::Logs { lines, since } => self.answer(request, self.logs(lines, since)),
-            Job::Diagnostics => self.answer(request, self.diagnostics()),
+            Job::Diagnostics { usb: false } => {
+                let result = self.bundle();
+                self.answer(request, Answer::Successful { result });
+            }
+            Job::Diagnostics { usb: true } => self.diagnostics_to_usb(request),
             Job::Reboot => self.reboot(request),
             Job::Pair => {
                 let answer = self.pair();

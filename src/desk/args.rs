@@ -223,8 +223,11 @@ pub enum Verb {
         #[command(flatten)]
         boxes: Boxes,
         /// The JSON file; of several boxes each gets its id before the ending
-        #[arg(long, short, value_name = "FILE")]
-        output: PathBuf,
+        #[arg(long, short, value_name = "FILE", required_unless_present = "usb")]
+        output: Option<PathBuf>,
+        /// Onto the USB stick that is in the box instead
+        #[arg(long, conflicts_with = "output")]
+        usb: bool,
     },
     /// Measure the regional ingests of a Source's service
     Regions {

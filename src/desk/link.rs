@@ -118,7 +118,7 @@ impl DirectLink {
             };
             let file = match &reply {
                 Reply::Successful(_) if order.command == "preview" => Some(direct.picture().await),
-                Reply::Successful(bundle) if Order::is_file(order.command) => Some(Ok(Bytes::from(bundle.to_string()))),
+                Reply::Successful(bundle) if order.saved => Some(Ok(Bytes::from(bundle.to_string()))),
                 _ => None,
             };
             match file {

@@ -266,7 +266,8 @@ async fn look(session: &mut Session, choice: &Choice, options: &Options, verb: &
 /// The file that the verb writes.
 fn output(verb: &Verb) -> Option<PathBuf> {
     match verb {
-        Verb::Preview { output, .. } | Verb::Diagnostics { output, .. } => Some(output.clone()),
+        Verb::Preview { output, .. } => Some(output.clone()),
+        Verb::Diagnostics { output, .. } => output.clone(),
         _ => None,
     }
 }

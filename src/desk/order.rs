@@ -37,6 +37,8 @@ pub struct Order {
     pub ends: Option<String>,
     /// It has to be confirmed for each box, and not only for those that push.
     pub of_all: bool,
+    /// Whether what comes of it is a file.
+    pub saved: bool,
     /// How long the answer may take.
     pub patience: Duration,
     /// The file that is sent to the box before.
@@ -64,12 +66,8 @@ impl Order {
             _ => PATIENCE,
         };
         let of_all = command == "end" || command.starts_with("studio-");
-        Self { command, arguments, secrets: Vec::new(), ends, of_all, patience, file: None }
-    }
-
-    /// Whether what comes of it is a file.
-    pub fn is_file(command: &str) -> bool {
-        matches!(command, "preview" | "diagnostics")
+        let saved = matches!(command, "preview" | "diagnostics") && arguments["to"].is_null();
+        Self { command, arguments, secrets: Vec::new(), ends, of_all, saved, patience, file: None }
     }
 
     /// Waits for `timeout` instead.
@@ -151,6 +149,7 @@ pub fn order(verb: &Verb) -> Result<Option<(Order, Vec<String>)>, String> {
             }
             order("logs", arguments, boxes)
         }
+        Verb::Diagnostics { boxes, usb: true, .. } => order("diagnostics", json!({ "to": "usb" }), boxes),
         Verb::Diagnostics { boxes, .. } => order("diagnostics", json!({}), boxes),
         Verb::Regions { source, boxes } => order("regions", json!({ "source": source }), boxes),
         Verb::Restart(boxes) => order("restart", json!({}), boxes),
@@ -244,6 +243,7 @@ mod tests {
             ),
             (&["logs", "-f"], json!({"lines": 100, "follow": 600_000}), &[]),
             (&["diagnostics", "-o", "x"], json!({}), &[]),
+            (&["diagnostics", "--usb", "a"], json!({"to": "usb"}), &["a"]),
         ] {
             let (order, named) = read(line).expect("taken").expect("a command");
             assert_eq!((order.command, &order.arguments), (line[0], &arguments));

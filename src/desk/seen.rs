@@ -216,6 +216,23 @@ impl Seen {
         })
     }
 
+    /// Each network, the best first: what it is and how it is. With one alone, the address says all.
+    pub fn networks(&self) -> Vec<Vec<String>> {
+        let all = self.status["networks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let said = |network: &Value| {
+            let state = match (network["used"].as_bool(), network["up"].as_bool()) {
+                (Some(true), _) => "in use",
+                (_, Some(true)) => "standing by",
+                _ => "down",
+            };
+            let metric = network["metric"].as_u64().map(|metric| format!("metric {metric}"));
+            let words =
+                [text(network, "interface"), text(network, "kind"), Some(state.into()), text(network, "address")];
+            words.into_iter().chain([metric]).flatten().collect::<Vec<String>>()
+        };
+        all.iter().filter(|_| all.len() > 1).map(said).collect()
+    }
+
     /// Each delivery with its figures.
     pub fn uplinks(&self) -> Vec<Uplink> {
         let states = self.status["uplinks"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -65,6 +65,8 @@ pub struct Running {
     request: String,
     /// Where it is.
     pub round: Round,
+    /// Whether what comes of it is a file.
+    file: bool,
     /// Files that came, by box.
     pub files: BTreeMap<String, Bytes>,
 }
@@ -156,7 +158,7 @@ impl Session {
         // One that is asked directly says itself why there is no answer.
         let grace = if let Link::Direct(_) = self.link { GRACE } else { Duration::ZERO };
         let round = Round::new(order.command, boxes, now, order.patience + grace);
-        Ok(Running { request, round, files: BTreeMap::new() })
+        Ok(Running { request, round, file: order.saved, files: BTreeMap::new() })
     }
 
     /// Waits for the next thing heard, for a moment at most, and takes it; true: one of `running` has got on. Can be dropped
@@ -192,7 +194,7 @@ impl Session {
                 asked.is_some_and(|running| running.round.hear(&id, reply))
             }
             Heard::Bytes { id, bytes } => {
-                let asked = running.iter_mut().find(|running| Order::is_file(running.round.command()));
+                let asked = running.iter_mut().find(|running| running.file);
                 asked.is_some_and(|running| running.files.insert(id, bytes).is_none())
             }
             Heard::Line { id, line } => {
@@ -231,9 +233,8 @@ impl Session {
 impl Running {
     /// Whether there is nothing more to come: each box has its outcome, and files that were asked for are here.
     pub fn is_over(&self, now: Time) -> bool {
-        let here = |(id, row): (&String, &Row)| {
-            row.stage.result().is_none() || !Order::is_file(self.round.command()) || self.files.contains_key(id)
-        };
+        let here =
+            |(id, row): (&String, &Row)| row.stage.result().is_none() || !self.file || self.files.contains_key(id);
         self.round.is_over() && (now >= self.round.deadline() || self.round.rows().iter().all(here))
     }
 }

@@ -88,6 +88,9 @@ pub fn status(seen: &Seen, now: Time) -> String {
     }
     let temperature = seen.temperature().map(|degrees| format!("{degrees:.0} °C"));
     row("box", [seen.board(), seen.version(), seen.address(), temperature].into_iter().flatten().collect());
+    for network in seen.networks() {
+        row("network", network);
+    }
     for trouble in seen.troubles() {
         let word = match trouble.severity {
             Severity::Notice => "notice",
@@ -147,12 +150,20 @@ pub fn result(command: &str, result: &Value) -> String {
         "regions" => regions(result),
         "logs" => logs(result),
         // Told by their files.
-        "preview" | "diagnostics" => String::new(),
+        "preview" => String::new(),
+        "diagnostics" => match (text_of(result, "file"), text_of(result, "stick")) {
+            (Some(file), Some(stick)) => format!("{file} is on the stick {stick}\n"),
+            _ => String::new(),
+        },
         _ => match result.as_object() {
             Some(told) if of_studio(command) => studio::words::result(told),
             _ => plain(result),
         },
     }
+}
+
+fn text_of(result: &Value, key: &str) -> Option<String> {
+    result[key].as_str().map(clean)
 }
 
 fn of_studio(command: &str) -> bool {

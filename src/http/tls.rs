@@ -183,6 +183,8 @@ mod tests {
     #[test]
     fn the_box_has_the_names_that_can_be_looked_up() {
         assert_eq!(names("fc-1a2b3c4d", "van\n"), ["fc-1a2b3c4d", "fc-1a2b3c4d.local", "van", "van.local"]);
+        let of_image = names("fc-1a2b3c4d", "fieldcast-1a2b3c4d");
+        assert_eq!(of_image[2..], ["fieldcast-1a2b3c4d", "fieldcast-1a2b3c4d.local"]);
         assert_eq!(names("fc-1", "Van.example.org"), ["fc-1", "fc-1.local", "van.example.org"]);
         for host in ["", "localhost", "fc-1", "a b", "ümlaut", "a..b", &"x".repeat(64)] {
             assert_eq!(names("fc-1", host), ["fc-1", "fc-1.local"], "{host}");

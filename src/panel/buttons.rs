@@ -2,7 +2,8 @@
 //! The keys of a serial panel come with the panel ([`super::cfa635`]).
 //!
 //! A device may come and go at any time. One that goes while its button is held counts as a release; a key that is
-//! held when its device appears (a stuck one, or a cable plugged in) counts for nothing until it is pressed anew.
+//! held when its device appears (a stuck one, or a cable plugged in) counts for nothing until it is pressed anew, but is told
+//! as such in the first seconds after the start.
 
 use super::lines::Lines;
 use crate::{
@@ -27,6 +28,8 @@ const DEVICES: &str = "/dev/input";
 
 /// How often new devices are looked for.
 const RESCAN: Duration = Duration::from_secs(2);
+/// What is held on a device that is there so soon was held before.
+const START: Duration = Duration::from_secs(5);
 
 /// Follows `buttons` and tells `events` when one goes down or up.
 ///
@@ -50,9 +53,17 @@ fn follow(buttons: &[Button], watcher: &Watcher) {
     // None: it has none of the keys.
     let mut devices: BTreeMap<Id, Option<Device>> = BTreeMap::new();
     let mut lines = Lines::new(buttons);
+    let begun = sys::now();
     let tell = |change: Option<(ButtonRole, bool)>| {
         if let Some((role, pressed)) = change {
             watcher.tell(Event::Button { role, pressed });
+        }
+    };
+    let tell_held = |held: &mut Held, id: &Id, before: BTreeSet<usize>| {
+        for index in before.into_iter().filter(|_| sys::now().since(begun) < START) {
+            if let Some((role, _)) = held.change(id, index, buttons[index].role, 1) {
+                watcher.tell(Event::HeldAtStart { role });
+            }
         }
     };
     while !watcher.ended() {
@@ -62,10 +73,13 @@ fn follow(buttons: &[Button], watcher: &Watcher) {
         for id in listed.into_iter().filter(|id| !known.contains(id)) {
             // An error may mean "not allowed yet", as udev comes after the kernel: tried again with the next look.
             if let Ok(device) = open(&id.0, buttons) {
+                let before = device.as_ref().map_or_else(BTreeSet::new, |device| held_now(device, buttons));
+                tell_held(&mut held, &id, before);
                 devices.insert(id, device);
             }
         }
-        lines.open(sys::now());
+        let before = lines.open(sys::now());
+        tell_held(&mut held, &lines_id(), before);
         let fds = devices.values().flatten().map(Device::as_fd).chain(lines.fds()).collect::<Vec<_>>();
         let wait = lines.due().map_or(RESCAN, |due| RESCAN.min(due.since(sys::now())));
         watcher.wait(wait, &fds, PollFlags::IN);
@@ -128,6 +142,14 @@ fn open(path: &Path, buttons: &[Button]) -> io::Result<Option<Device>> {
     device.set_nonblocking(true)?;
     tracing::info!(device = %path.display(), name, "buttons");
     Ok(Some(device))
+}
+
+/// The buttons, by their index, that are held on a device; nothing where it does not say.
+fn held_now(device: &Device, buttons: &[Button]) -> BTreeSet<usize> {
+    let name = device.name().unwrap_or_default();
+    let Ok(down) = device.get_key_state() else { return BTreeSet::new() };
+    let held = |button: &Button| down.iter().any(|key| is(button, name, key));
+    buttons.iter().enumerate().filter(|(_, button)| held(button)).map(|(index, _)| index).collect()
 }
 
 /// Which keys are down, and with them which roles.

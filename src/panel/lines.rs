@@ -9,6 +9,7 @@ use gpiocdev::{
     line::{Bias, EdgeDetection, EdgeKind, Value},
 };
 use std::{
+    collections::BTreeSet,
     os::fd::{AsFd, BorrowedFd},
     time::Duration,
 };
@@ -50,8 +51,9 @@ impl Lines {
         Self(buttons.iter().enumerate().filter_map(line).collect())
     }
 
-    /// Opens what is not open and due to be tried.
-    pub(super) fn open(&mut self, now: Time) {
+    /// Opens what is not open and due to be tried; the buttons, by their index, that are held already.
+    pub(super) fn open(&mut self, now: Time) -> BTreeSet<usize> {
+        let mut held = BTreeSet::new();
         for line in self.0.iter_mut().filter(|line| line.open.is_none() && line.next_try <= now) {
             line.next_try = now + REOPEN;
             let name = format!("{} {}", line.line.chip.display(), line.line.line);
@@ -59,6 +61,7 @@ impl Lines {
                 Ok((request, active)) => {
                     tracing::info!(line = name, "button");
                     line.told = false;
+                    held.extend(active.then_some(line.index));
                     line.open = Some((request, Debounce::new(line.span, active)));
                 }
                 Err(error) if !line.told => {
@@ -68,6 +71,7 @@ impl Lines {
                 Err(_) => {}
             }
         }
+        held
     }
 
     /// What to wait for.

@@ -8,6 +8,7 @@
 //! what was accepted over a power cut, and `run` does it.
 
 mod address;
+pub mod boot;
 mod check;
 pub mod keyfile;
 pub mod report;

@@ -17,9 +17,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Left by the daemon in its state folder: everything is to be forgotten.
-pub const RESET: &str = "factory-reset";
-
 /// What came of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Done {
@@ -75,8 +72,8 @@ pub fn host_name(id: Option<&str>) -> String {
 
 /// A factory reset: the daemon has emptied its folder, or was interrupted while it did. The mark goes last.
 fn reset(root: &Path, store: &Store) -> io::Result<()> {
-    let state = root.join("data/fieldcast");
-    let mark = state.join(RESET);
+    let folder = root.join("data/fieldcast");
+    let mark = folder.join(state::RESET);
     if mark.symlink_metadata().is_err() {
         return Ok(());
     }
@@ -86,7 +83,7 @@ fn reset(root: &Path, store: &Store) -> io::Result<()> {
     if keys.exists() {
         state::empty(&keys, &[])?;
     }
-    state::empty(&state, &[&state::KEPT[..], &[RESET]].concat())?;
+    state::empty(&folder, &state::KEPT)?;
     fs::remove_file(mark)
 }
 
@@ -152,7 +149,7 @@ fn write_down(root: &Path, provision: &Provision) -> io::Result<()> {
     }
     let servers = &provision.network.time_servers;
     let servers = (!servers.is_empty()).then(|| format!("[Time]\nNTP={}\n", servers.join(" ")));
-    keep(&root.join("run/systemd/timesyncd.conf.d"), "fieldcast.conf", servers, 0o644)?;
+    keep(&root.join("run/systemd/timesyncd.conf.d"), "provision.conf", servers, 0o644)?;
     let country = provision.wifi.iter().find_map(|wifi| wifi.country.as_ref());
     keep(&root.join("run/fieldcast"), "wifi-country", country.map(|country| format!("COUNTRY={country}\n")), 0o644)?;
     let keys = &provision.ssh.keys;

@@ -1,10 +1,10 @@
 use super::{
     keyfile::keyfiles,
-    run::{Done, RESET, host_name, run},
+    run::{Done, host_name, run},
     store::{Accepted, Store},
     *,
 };
-use crate::{board::Board, host::tests::tree, settings::Problems};
+use crate::{board::Board, host::tests::tree, settings::Problems, state::RESET};
 use proptest::prelude::*;
 use std::{
     fs,
@@ -287,7 +287,7 @@ fn a_file_is_taken_over_whole_and_once() {
     assert_eq!(Some(&table), read(WHOLE).expect("right").settings.as_ref(), "{settings}");
     assert_eq!(profiles().len(), 6);
     assert_eq!(
-        text(root, "run/systemd/timesyncd.conf.d/fieldcast.conf").as_deref(),
+        text(root, "run/systemd/timesyncd.conf.d/provision.conf").as_deref(),
         Some("[Time]\nNTP=ntp.example.org 192.0.2.1\n")
     );
     assert_eq!(text(root, "run/fieldcast/wifi-country").as_deref(), Some("COUNTRY=DE\n"));
@@ -487,7 +487,6 @@ fn units_and_program_agree() {
     let unit = |name: &str| fs::read_to_string(image.join("systemd/system").join(name)).expect(name);
     assert!(unit("fieldcast-ssh.service").contains("ConditionPathExists=/run/fieldcast-ssh/authorized_keys\n"));
     assert!(unit("fieldcast-wifi-country.service").contains("EnvironmentFile=/run/fieldcast/wifi-country\n"));
-    assert!(unit("run-media-boot.mount").contains("Where=/run/media/boot\n"));
     assert!(unit("fieldcast-usb@.service").contains(&format!("/run/media/fieldcast/%I/{FILE}")));
     let sshd = fs::read_to_string(image.join("fieldcast/sshd_config")).expect("read");
     for line in [

@@ -419,8 +419,9 @@ impl Client {
             let tell = |progress| drop(outcomes.send(Outcome::Progress(asked.clone(), progress)));
             let (answer, with) = match command {
                 Command::Preview => execute::picture(&asks).await,
-                Command::Diagnostics => {
-                    execute::bundle(execute::answer(&asks, Command::Diagnostics, tell).await, &asked)
+                Command::Diagnostics { usb: false } => {
+                    let command = Command::Diagnostics { usb: false };
+                    execute::bundle(execute::answer(&asks, command, tell).await, &asked)
                 }
                 command => (execute::answer(&asks, command, tell).await, None),
             };

@@ -2,9 +2,10 @@
 
 use socket2::SockAddr;
 use std::{
-    ffi::CString,
+    collections::BTreeMap,
+    ffi::{CStr, CString},
     io, mem,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsRawFd, BorrowedFd},
     ptr,
     time::Duration,
@@ -51,6 +52,44 @@ pub fn tcp_figures(socket: BorrowedFd<'_>) -> io::Result<TcpFigures> {
         repeated: u64::from(info.tcpi_total_retrans),
         segment: u64::from(info.tcpi_snd_mss),
     })
+}
+
+/// The addresses of each interface (getifaddrs(3)); none when the kernel gives no list.
+pub fn addresses() -> BTreeMap<String, Vec<IpAddr>> {
+    let mut found: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+    let mut list: *mut libc::ifaddrs = ptr::null_mut();
+    // SAFETY: `list` is valid for writes; it is freed below.
+    if unsafe { libc::getifaddrs(&raw mut list) } != 0 {
+        return found;
+    }
+    let mut next = list;
+    while !next.is_null() {
+        // SAFETY: `next` is an entry of the list, which lives until it is freed below; its name is a C string.
+        let (entry, name) = unsafe { (&*next, CStr::from_ptr((*next).ifa_name)) };
+        if !entry.ifa_addr.is_null() {
+            // SAFETY: an address that is there has its family, and of these two families the structure that is read.
+            let address: Option<IpAddr> = unsafe {
+                match i32::from((*entry.ifa_addr).sa_family) {
+                    libc::AF_INET => {
+                        let address = ptr::read_unaligned(entry.ifa_addr.cast::<libc::sockaddr_in>());
+                        Some(Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)).into())
+                    }
+                    libc::AF_INET6 => {
+                        let address = ptr::read_unaligned(entry.ifa_addr.cast::<libc::sockaddr_in6>());
+                        Some(Ipv6Addr::from(address.sin6_addr.s6_addr).into())
+                    }
+                    _ => None,
+                }
+            };
+            if let Some(address) = address {
+                found.entry(name.to_string_lossy().into_owned()).or_default().push(address);
+            }
+        }
+        next = entry.ifa_next;
+    }
+    // SAFETY: the list came from getifaddrs(3), and nothing of it is kept.
+    unsafe { libc::freeifaddrs(list) };
+    found
 }
 
 /// Why a name has no address.

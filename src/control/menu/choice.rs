@@ -56,6 +56,8 @@ pub(in crate::control) enum Choice {
     Lock(bool),
     /// Install the system that is on a USB stick.
     Update,
+    /// Write all that is known about the box onto the USB stick.
+    Diagnostics,
     /// Start the box's program anew.
     Restart,
     /// Forget what was changed on this box.
@@ -99,6 +101,7 @@ impl Choice {
             Self::Lock(true) => "Lock the buttons".into(),
             Self::Lock(false) => "Unlock the buttons".into(),
             Self::Update => "Update from USB".into(),
+            Self::Diagnostics => "Diagnostics to USB".into(),
             Self::Restart => "Restart".into(),
             Self::Reset => "Delete all changes".into(),
             Self::Open(Listing::Regions(source)) => format!("Region of {source}"),
@@ -149,6 +152,7 @@ impl Choice {
             Self::Revoke { id, .. } => Command::Revoke { id: id.clone() },
             Self::Lock(locked) => Command::LockPanel { locked: *locked },
             Self::Update => Command::Update { from: UpdateFrom::Usb, confirm: false, downgrade: false },
+            Self::Diagnostics => Command::Diagnostics { usb: true },
             Self::Restart => Command::Restart { confirm: true },
             Self::Reset => Command::FactoryReset { confirm: true },
             Self::Open(_) | Self::Read | Self::Leave => return None,
@@ -172,6 +176,7 @@ impl Choice {
             Self::Revoke { name, .. } => format!("{name} is not paired any more"),
             Self::Lock(true) => "The buttons are locked".into(),
             Self::Lock(false) => "The buttons work again".into(),
+            Self::Diagnostics => "The diagnostics are on the stick".into(),
             Self::Update | Self::Restart | Self::Reset => "Restarting".into(),
             Self::End => "The broadcast has ended".into(),
             Self::Start

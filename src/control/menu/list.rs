@@ -129,6 +129,7 @@ impl Control {
                 choices.extend([Choice::Identify, Choice::Pair]);
                 choices.extend((!self.menu.paired.is_empty()).then_some(Choice::Open(Listing::Paired)));
                 choices.extend(self.offers_update().then_some(Choice::Update));
+                choices.extend(self.menu.stick.then_some(Choice::Diagnostics));
                 choices.extend([Choice::Lock(true), Choice::Restart, Choice::Open(Listing::Reset)]);
             }
             Listing::Paired => {
@@ -226,6 +227,7 @@ impl Control {
                 Some(if region == "auto" { "nearest region".into() } else { region })
             }
             Choice::Measure(_) if self.menu.waits_for(choice) => Some("measuring".into()),
+            Choice::Diagnostics if self.menu.waits_for(choice) => Some("is written".into()),
             Choice::Identify if self.menu.identifies(now) => Some("on".into()),
             _ => None,
         }

@@ -3,6 +3,7 @@
 mod choice;
 mod list;
 mod press;
+mod reset;
 mod state;
 mod view;
 
@@ -31,6 +32,8 @@ pub struct View {
     pub idle: bool,
     /// Somebody looks for this box: the display flashes.
     pub identify: bool,
+    /// The factory reset by a button that was held at power-on.
+    pub reset: Option<Reset>,
     /// The number that pairs a computer, while it holds.
     pub pin: Option<Pin>,
     /// The Sources of the settings.
@@ -121,6 +124,15 @@ pub struct Notice {
     pub text: String,
     /// Whether it was not done.
     pub failed: bool,
+}
+
+/// A button that was held at power-on: letting it go deletes everything from `armed` on, and before that nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reset {
+    /// From then on.
+    pub armed: Time,
+    /// From then on nothing is done whatever the button does.
+    pub until: Time,
 }
 
 /// The number that pairs a computer.

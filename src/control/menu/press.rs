@@ -33,9 +33,13 @@ impl Control {
     /// A button went down or up.
     pub(in crate::control) fn press(&mut self, role: ButtonRole, pressed: bool, now: Time, effects: &mut Vec<Effect>) {
         if !pressed {
-            return self.release(role, now);
+            if !self.let_go(role, now) {
+                self.release(role, now);
+            }
+            return;
         }
         self.menu.touch(now);
+        self.forget_reset(now);
         if !self.menu.down.insert(role) {
             return;
         }
@@ -98,6 +102,7 @@ impl Control {
     /// Lets time pass: what is held long enough acts.
     pub(in crate::control) fn tick_menu(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.refresh_list();
+        self.pass_reset(now);
         if self.held_until().is_some_and(|until| until <= now)
             && let Some(held) = self.menu.held.take()
         {
@@ -108,7 +113,8 @@ impl Control {
 
     /// When the menu changes by itself.
     pub(in crate::control) fn menu_wakes(&self) -> impl Iterator<Item = Time> {
-        self.menu.wakes().chain(self.held_until())
+        let reset = self.reset_shown().map(|reset| [reset.armed, reset.until]);
+        self.menu.wakes().chain(self.held_until()).chain(reset.into_iter().flatten())
     }
 
     /// When what is held acts. It follows the state: what begins to end a push takes the full hold.

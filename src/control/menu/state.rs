@@ -51,6 +51,10 @@ pub(in crate::control) struct Menu {
     pub(super) held: Option<Held>,
     notice: Option<(Notice, Time)>,
     pub(super) locked: bool,
+    /// Since when a button is held that was held at power-on.
+    pub(super) reset: Option<Time>,
+    /// Whether a USB stick is in the box.
+    pub(in crate::control) stick: bool,
     touched: Time,
     /// Until when the box shows itself.
     identify: Option<Time>,
@@ -79,6 +83,8 @@ impl Menu {
             held: None,
             notice: None,
             locked: false,
+            reset: None,
+            stick: false,
             touched: now,
             identify: None,
             asked: BTreeMap::new(),

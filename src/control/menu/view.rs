@@ -24,6 +24,7 @@ impl Control {
             locked: menu.locked,
             idle: menu.idle(now),
             identify: menu.identifies(now),
+            reset: self.reset_shown(),
             pin: self.pin(now).cloned(),
             address: None,
             fingerprint: None,

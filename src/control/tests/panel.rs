@@ -336,3 +336,111 @@ fn a_long_page_is_read_and_left() {
     desk.tap(Go);
     assert_eq!((desk.view().page, desk.view().scroll), (Page::Live, 0));
 }
+
+/// What letting GO go after `ms` does, when it was held at power-on.
+fn held_at_power_on(ms: u64) -> (Desk, Vec<Effect>) {
+    let mut desk = Desk::new(&[Go, Down], settings());
+    desk.tell(Event::HeldAtStart { role: Go });
+    desk.pass(ms);
+    desk.effects.clear();
+    desk.key(Go, false);
+    desk.pass(5000);
+    let effects = desk.effects.clone();
+    (desk, effects)
+}
+
+#[test]
+fn a_button_held_at_power_on_resets_when_it_is_let_go_in_time() {
+    for ms in [10_000, 12_000, 14_999] {
+        let (desk, effects) = held_at_power_on(ms);
+        let resets = effects.iter().filter(|effect| matches!(effect, Effect::Reset { .. })).count();
+        assert_eq!((resets, effects.last()), (1, Some(&Effect::Exit)), "{ms}");
+        assert!(desk.control.restarting());
+    }
+}
+
+#[test]
+fn a_button_that_is_let_go_sooner_or_held_on_resets_nothing() {
+    for ms in [0, 1500, 9_999, 15_000, 100_000] {
+        let (mut desk, effects) = held_at_power_on(ms);
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Reset { .. } | Effect::Exit)), "{ms}");
+        assert!(!desk.control.pushing() && !desk.control.restarting(), "it is no press");
+        desk.hold(Go, 1100);
+        assert!(desk.control.pushing(), "it works as ever after that");
+    }
+}
+
+#[test]
+fn the_display_and_the_lamps_tell_when_to_let_go() {
+    let mut desk = Desk::new(&[Go, Down], settings());
+    desk.tell(Event::HeldAtStart { role: Go });
+    let reset = desk.view().reset.expect("a countdown");
+    assert_eq!((reset.armed.millis(), reset.until.millis()), (10_000, 15_000));
+    let tally = |desk: &Desk| desk.control.tally(at(desk.now).time);
+    desk.pass(9_999);
+    assert_ne!(tally(&desk), Some(Tally::Identify));
+    desk.pass(1);
+    assert_eq!(tally(&desk), Some(Tally::Identify));
+    desk.pass(5000);
+    assert_eq!(
+        (desk.view().reset, desk.view().notice.map(|notice| notice.text)),
+        (None, Some("Nothing was reset".into()))
+    );
+}
+
+#[test]
+fn only_go_at_power_on_resets_and_another_press_cancels() {
+    let mut desk = Desk::new(&[Go, Down], settings());
+    desk.tell(Event::HeldAtStart { role: Down });
+    assert_eq!(desk.view().reset, None);
+    desk.tell(Event::HeldAtStart { role: Go });
+    desk.pass(11_000);
+    desk.key(Down, true);
+    assert_eq!(desk.view().reset, None);
+    desk.effects.clear();
+    desk.key(Go, false);
+    desk.pass(100);
+    assert!(!desk.effects.iter().any(|effect| matches!(effect, Effect::Reset { .. })));
+    // A device that is plugged in later says nothing of power-on.
+    let mut late = Desk::new(&[Go], settings());
+    late.pass(10_000);
+    late.tell(Event::HeldAtStart { role: Go });
+    assert_eq!(late.view().reset, None);
+}
+
+#[test]
+fn a_push_that_resumed_ends_with_the_reset() {
+    let mut desk = Desk::new(&[Go], settings());
+    desk.tell(command(1, Command::Start { sources: None }));
+    desk.tell(Event::HeldAtStart { role: Go });
+    desk.pass(11_000);
+    assert!(desk.control.pushing());
+    desk.key(Go, false);
+    assert!(!desk.control.pushing());
+    desk.pass(5000);
+    assert!(desk.effects.iter().any(|effect| matches!(effect, Effect::Reset { .. })));
+}
+
+#[test]
+fn diagnostics_go_to_a_stick_that_is_there() {
+    let mut desk = Desk::new(&[Go, Down, Enter], settings());
+    let entries = |desk: &mut Desk| {
+        for _ in 0..6 {
+            desk.tap(Down);
+        }
+        desk.tap(Enter);
+        let list = desk.view().list.expect("a list");
+        desk.tap(Down);
+        list.entries.iter().map(|entry| entry.text.clone()).collect::<Vec<_>>()
+    };
+    assert!(!entries(&mut desk).contains(&"Diagnostics to USB".into()));
+    let mut desk = Desk::new(&[Go, Down, Enter], settings());
+    desk.tell(Event::Stick(true));
+    assert!(entries(&mut desk).contains(&"Diagnostics to USB".into()));
+    desk.find(Down, "Diagnostics to USB");
+    desk.effects.clear();
+    desk.tap(Enter);
+    assert!(
+        desk.effects.iter().any(|effect| matches!(effect, Effect::Perform { job: Job::Diagnostics { usb: true }, .. }))
+    );
+}

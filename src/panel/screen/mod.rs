@@ -121,6 +121,9 @@ pub fn paint<D: DrawTarget<Error = Infallible>>(scene: &Scene, palette: Palette<
 
 fn running<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, running: Running<'_>) {
     let Running { status, view, now, .. } = running;
+    if let Some(reset) = &view.reset {
+        return overlay::reset(pen, reset, now);
+    }
     if view.identify {
         return overlay::identify(pen, status, now);
     }
@@ -187,13 +190,19 @@ pub fn next_change(scene: &Scene, shape: Shape, now: Now) -> Option<Time> {
 }
 
 fn running_change(status: &Status, view: &View, now: Now) -> Option<Time> {
+    // Seconds are rounded up, so they change when a whole one is left.
+    let counted = |until: Time| {
+        let left = until.since(now.time);
+        (!left.is_zero()).then(|| now.time + whole(left))
+    };
+    if let Some(reset) = &view.reset {
+        return counted(reset.armed).filter(|_| now.time < reset.armed).or_else(|| counted(reset.until));
+    }
     if view.identify {
         return Some(after(now.time, overlay::FLASH));
     }
     if let Some(pin) = &view.pin {
-        let left = pin.until.since(now.time);
-        // Seconds are rounded up, so they change when a whole one is left.
-        return (!left.is_zero()).then(|| now.time + whole(left));
+        return counted(pin.until);
     }
     let mut changes = Vec::new();
     if let Some(hold) = &view.hold

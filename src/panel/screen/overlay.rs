@@ -9,7 +9,7 @@ use super::{
 use crate::{
     control::{
         Now,
-        menu::{Hold, List, Notice, Pin},
+        menu::{Hold, List, Notice, Pin, Reset},
     },
     status::Status,
     units::Time,
@@ -136,16 +136,27 @@ pub fn notice<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, notice: &
 
 /// The number that pairs a computer.
 pub fn pin<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, pin: &Pin, now: Now) {
-    let (width, height, compact) = (pen.width, pen.height, pen.compact());
     let (digits, left) = words::pin(pin, now);
+    banner(pen, ["Pair with this number", &digits, &left], Tone::Faint);
+}
+
+/// A button that was held at power-on, and what it will do.
+pub fn reset<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, reset: &Reset, now: Now) {
+    let [above, large, below] = words::reset(reset, now);
+    banner(pen, [&above, &large, &below], Tone::Warn);
+}
+
+/// One thing in large letters, with words above and below it, on all of the display.
+fn banner<D: DrawTarget<Error = Infallible>>(pen: &mut Pen<'_, D>, [above, large, below]: [&str; 3], tone: Tone) {
+    let (width, height, compact) = (pen.width, pen.height, pen.compact());
     let (face, line) = if compact { (B08, 13) } else { (B14, 40) };
-    let (plain, faint) = (pen.palette.of(Tone::Plain), pen.palette.of(Tone::Faint));
-    pen.text(face, "Pair with this number", area(2, 0, width - 4, line), Side::Middle, faint);
+    let (plain, faint) = (pen.palette.of(Tone::Plain), pen.palette.of(tone));
+    pen.text(face, above, area(2, 0, width - 4, line), Side::Middle, faint);
     let middle = area(4, line, width - 8, height - 2 * line);
-    let fits = |face: &&&super::pen::Face| face.width(&digits) <= width - 8 && face.capital + 2 <= height - 2 * line;
-    let large = LARGE.iter().find(fits).copied().unwrap_or(B08);
-    pen.text(large, &digits, middle, Side::Middle, plain);
-    pen.text(face, &left, area(2, height - line, width - 4, line), Side::Middle, faint);
+    let fits = |face: &&&super::pen::Face| face.width(large) <= width - 8 && face.capital + 2 <= height - 2 * line;
+    let letters = LARGE.iter().find(fits).copied().unwrap_or(B08);
+    pen.text(letters, large, middle, Side::Middle, plain);
+    pen.text(face, below, area(2, height - line, width - 4, line), Side::Middle, faint);
 }
 
 /// A new system is being installed.

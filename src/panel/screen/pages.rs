@@ -10,7 +10,7 @@ use crate::{
         Now,
         menu::{Page, SourceLine, View},
     },
-    status::{AcknowledgedBy, Fault, FirmwareState, Phase, PublicState, SignalState, Status, UplinkState},
+    status::{AcknowledgedBy, Fault, FirmwareState, NetworkKind, Phase, PublicState, SignalState, Status, UplinkState},
 };
 
 /// The title of `page`.
@@ -111,6 +111,24 @@ fn network(sheet: &mut Sheet, status: &Status) {
             sheet.pair("Address", network.address.map_or("none".into(), |address| address.to_string()));
         }
         None => sheet.text("No network: plug a cable in, or check the Wi-Fi or modem", Tone::Warn),
+    }
+    let others: Vec<_> = status.networks.iter().filter(|network| !network.used).collect();
+    if !others.is_empty() {
+        sheet.rows.push(Row::Gap);
+    }
+    for network in others {
+        let kind = match network.kind {
+            NetworkKind::Ethernet => "Ethernet",
+            NetworkKind::Wifi => "Wi-Fi",
+            NetworkKind::Modem => "Modem",
+            NetworkKind::Other => "Other",
+        };
+        let (mark, remark) = match (network.up, network.address) {
+            (true, Some(_)) => (Mark::Open, "standing by"),
+            (true, None) => (Mark::Open, "no address"),
+            (false, _) => (Mark::None, "down"),
+        };
+        sheet.rows.push(Row::Entry(mark, format!("{kind} {}", network.interface), remark.into()));
     }
     for uplink in &status.uplinks {
         sheet.rows.push(Row::Gap);

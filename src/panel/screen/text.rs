@@ -176,6 +176,10 @@ pub fn failed_lines(text: &str) -> (Vec<String>, usize) {
 
 fn running(rows: &mut Rows, running: Running<'_>) {
     let Running { status, view, now, .. } = running;
+    if let Some(reset) = &view.reset {
+        words::reset(reset, now).iter().enumerate().for_each(|(row, text)| rows.middle(row, text));
+        return;
+    }
     if view.identify {
         if (now.time.millis() / overlay::FLASH).is_multiple_of(2) {
             rows.grid = [['*'; COLUMNS]; TEXT.1];

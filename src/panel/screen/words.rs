@@ -246,6 +246,16 @@ pub fn held(hold: &crate::control::menu::Hold, now: Now) -> f64 {
     if all.is_zero() { 1.0 } else { (passed.as_secs_f64() / all.as_secs_f64()).clamp(0.0, 1.0) }
 }
 
+/// What a button that was held at power-on will do: above, in large letters, and below.
+pub fn reset(reset: &crate::control::menu::Reset, now: Now) -> [String; 3] {
+    let seconds = |until: crate::units::Time| until.since(now.time).as_nanos().div_ceil(1_000_000_000);
+    if now.time < reset.armed {
+        return ["Factory reset in".into(), seconds(reset.armed).to_string(), "let go to cancel".into()];
+    }
+    let below = format!("hold on to cancel: {}", seconds(reset.until));
+    ["To delete everything".into(), "LET GO".into(), below]
+}
+
 /// The digits that pair, in two groups, and how long they hold.
 pub fn pin(pin: &crate::control::menu::Pin, now: Now) -> (String, String) {
     let digits: Vec<char> = pin.digits.chars().take(12).collect();
