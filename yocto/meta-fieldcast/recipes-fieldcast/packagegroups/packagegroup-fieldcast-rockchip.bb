@@ -10,4 +10,4 @@ COMPATIBLE_MACHINE = "^rockchip$"
 
 # "gstreamer1.0-rockchip" where a layer has it; bitbake takes no recommendation that nothing provides.
 FIELDCAST_MPP ?= ""
-RDEPENDS:${PN} = "libubootenv-bin ${FIELDCAST_MPP}"
+RDEPENDS:${PN} = "${FIELDCAST_MPP} libubootenv-bin"
