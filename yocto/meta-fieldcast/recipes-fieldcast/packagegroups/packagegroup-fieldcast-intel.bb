@@ -8,4 +8,4 @@ inherit packagegroup
 COMPATIBLE_HOST = "x86_64.*-linux"
 
 RDEPENDS:${PN} = "gstreamer1.0-plugins-bad-va gstreamer1.0-plugins-bad-x265"
-RRECOMMENDS:${PN} = "intel-media-driver"
+RDEPENDS:${PN}:append:intel-x86-common = " intel-media-driver"

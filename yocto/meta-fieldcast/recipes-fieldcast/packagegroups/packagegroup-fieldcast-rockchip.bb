@@ -8,5 +8,6 @@ inherit packagegroup
 
 COMPATIBLE_MACHINE = "^rockchip$"
 
-RDEPENDS:${PN} = "libubootenv-bin"
-RRECOMMENDS:${PN} = "gstreamer1.0-rockchip"
+# "gstreamer1.0-rockchip" where a layer has it; bitbake takes no recommendation that nothing provides.
+FIELDCAST_MPP ?= ""
+RDEPENDS:${PN} = "${FIELDCAST_MPP} libubootenv-bin"
