@@ -14,17 +14,17 @@ use fieldcast::{
     },
     settings::{Codec, Output, OutputMode},
     status::SignalState,
+    sys,
     units::{BitRate, Mode},
 };
 use gstreamer as gst;
-use gstreamer::prelude::*;
 use std::{
     collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::OnceLock,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -135,9 +135,9 @@ impl Rig {
 
     /// The next report of which `pick` makes something.
     async fn until<T>(&mut self, pick: impl Fn(&Report) -> Option<T>) -> Result<T, String> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = sys::now() + Duration::from_secs(20);
         loop {
-            let wait = deadline.saturating_duration_since(Instant::now());
+            let wait = deadline.since(sys::now());
             let message = tokio::time::timeout(wait, self.messages.recv()).await;
             match message.map_err(|_| format!("nothing comes; {:?}", self.log()))?.map(|message| message.said) {
                 Some(Said::Report(report)) => match pick(&report) {
@@ -386,7 +386,12 @@ async fn a_wrong_word_in_a_board_file_is_found() {
         ("raspberry-pi-4", "v4l2h264enc", |it| it.level = None, "No such process"),
         ("raspberry-pi-4", "v4l2h264enc", |it| it.bitrate.unit = BitrateUnit::Kilobit, "video_bitrate"),
         ("raspberry-pi-4", "v4l2h264enc", |it| it.keyframe = KeyframeControl::Event, "keyframes after one"),
-        ("imx8mp-evk", "v4l2h264enc", |it| drop(it.controls.remove("frame_level_rate_control_enable")), "bit/s"),
+        (
+            "imx8mp-evk",
+            "v4l2h264enc",
+            |it| it.controls.retain(|name, _| name != "frame_level_rate_control_enable"),
+            "bit/s",
+        ),
         ("imx8mp-evk", "vpuenc_h264", |it| drop(it.properties.remove("profile")), "the profile"),
         ("jetson-nx", "nvv4l2h264enc", |it| it.memory = None, "it ended"),
         ("x86-n100", "vah264lpenc", |it| it.format = "I420".into(), "it ended"),
