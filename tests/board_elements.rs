@@ -116,7 +116,8 @@ struct Rig {
 
 impl Rig {
     fn start(board: &str, plan: Plan) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        // Beside the registry, as a worker writes nowhere else.
+        let folder = tempfile::tempdir_in(plugins()).expect("a folder");
         let (plugins, at) = (plugins().display(), folder.path().display());
         let registry = plugins_registry();
         // The supervisor passes on nothing but what a worker needs.

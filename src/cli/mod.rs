@@ -176,7 +176,7 @@ pub enum Verb {
         /// Explain this file, change nothing
         #[arg(long, value_name = "FILE")]
         check: Option<PathBuf>,
-        /// With --check: a board's name, or a board file; without it the board that matches this machine
+        /// With --check: a board's name or file; without it the board that matches this machine
         #[arg(long, value_name = "BOARD", requires = "check")]
         board: Option<String>,
     },

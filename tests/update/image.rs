@@ -93,7 +93,11 @@ impl Image {
         fs::copy(path.join("rauc/system.conf"), path.join("etc/rauc/system.conf")).expect("copied");
         let bus = format!(
             "<busconfig><type>system</type><listen>unix:path={at}/bus</listen><auth>EXTERNAL</auth>\
-             <policy context=\"default\"><allow send_destination=\"*\"/><allow own=\"*\"/></policy></busconfig>"
+             <policy context=\"default\"><allow send_destination=\"*\"/><allow receive_sender=\"*\"/><allow own=\"*\"/>\
+             <allow send_requested_reply=\"true\" send_type=\"method_return\"/>\
+             <allow send_requested_reply=\"true\" send_type=\"error\"/>\
+             <allow receive_type=\"method_call\"/><allow receive_type=\"method_return\"/>\
+             <allow receive_type=\"error\"/><allow receive_type=\"signal\"/></policy></busconfig>"
         );
         fs::write(path.join("bus.conf"), bus).expect("written");
         let mut command = Command::new("dbus-daemon");
