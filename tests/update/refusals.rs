@@ -21,7 +21,9 @@ fn each_bundle_that_is_not_for_this_box_says_why() {
     }
     let image = Image::start("0.2.0", "");
     let folder = image.path.clone();
-    let payload: Vec<u8> = (0..300_000_u32).map(|n| (n * 7 % 251) as u8).collect();
+    // Squashfs would make little of anything regular.
+    let payload: Vec<u8> =
+        (0..300_000_u32).map(|n| (n.wrapping_mul(n).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let make = |name: &str, compatible: &str, version: &str, signer| {
         bundle(&folder, name, compatible, version, signer, &payload)
     };
@@ -70,7 +72,7 @@ fn an_image_that_is_larger_than_its_slot_is_no_success() {
     if !can_run() {
         return;
     }
-    let image = Image::start("0.2.0", "");
+    let mut image = Image::start("0.2.0", "");
     // A file grows, a partition does not: the slot is on a full file system of 6 MB.
     let slot = image.path.join("b.img");
     fs::remove_file(&slot).expect("removed");
@@ -81,7 +83,10 @@ fn an_image_that_is_larger_than_its_slot_is_no_success() {
     assert!(mounted.expect("mount").success());
     fs::File::create(disk.join("b.img")).and_then(|file| file.set_len(1 << 20)).expect("a slot");
     std::os::unix::fs::symlink(disk.join("b.img"), &slot).expect("linked");
-    let payload: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    // It has mounts of its own, from its start on.
+    image.start_rauc("A");
+    let payload: Vec<u8> =
+        (0..3_000_000_u32).map(|n| (n.wrapping_mul(n).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let large = bundle(&image.path, "large.raucb", COMPATIBLE, "0.3.0", Signer::Ours, &payload);
     let (code, reason, text) = refused(&image, json!({ "url": Web::serve(&large, 0).url() }));
     let unmounted = std::process::Command::new("umount").arg("-l").arg(&disk).status();
