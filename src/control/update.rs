@@ -59,6 +59,7 @@ pub enum Act {
 
 /// What edges tell of an update.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "the large one is told once")]
 pub enum Told {
     /// What the daemon found when it started; told once.
     Here {

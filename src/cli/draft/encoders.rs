@@ -91,7 +91,7 @@ pub(super) fn write(found: &Found<'_>, text: &mut String) -> bool {
     let encoders: Vec<&Known> = there.iter().copied().filter(|known| known.encoder().is_some()).collect();
     let is_h264 = |known: &&Known| known.encoder().is_some_and(|encoder| encoder.codec == Codec::H264);
     let fallback = self::known("desktop", DESKTOP);
-    if !encoders.iter().any(|known| is_h264(known)) {
+    if !encoders.iter().any(&is_h264) {
         *text += "\n# check: none of the known H.264 encoders exists here: `gst-inspect-1.0 | grep 264` lists what does. This one\n";
         *text += "# comes with GStreamer's \"ugly\" plugins.\n";
         *text += &fallback.iter().find(is_h264).map(|known| known.text.clone()).unwrap_or_default();

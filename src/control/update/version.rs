@@ -23,7 +23,7 @@ impl<'t> Version<'t> {
         let number = |part: &str| if digits(part) { part.parse().ok() } else { None };
         let mut numbers: Vec<u64> = numbers.split('.').map(number).collect::<Option<_>>()?;
         let fine = |part: &&str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
-        if !before.iter().all(|part| fine(part)) {
+        if !before.iter().all(fine) {
             return None;
         }
         while numbers.last() == Some(&0) {

@@ -272,7 +272,7 @@ fn system(sheet: &mut Sheet, status: &Status, view: &View, now: Now) {
     }
     if let Some(cap) = stats.heat_bitrate_cap {
         let pictures = if stats.heat_half_pictures { ", half the pictures" } else { "" };
-        sheet.text(&format!("Lowered by heat: {:.1} Mbit/s at most{pictures}", cap as f64 / 1e6), Tone::Warn);
+        sheet.text(format!("Lowered by heat: {:.1} Mbit/s at most{pictures}", cap as f64 / 1e6), Tone::Warn);
     }
     if stats.throttled == Some(true) {
         sheet.text("Slowed down: too hot, or the power supply is weak", Tone::Warn);
