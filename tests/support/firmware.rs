@@ -179,11 +179,15 @@ fn answer(folder: &Path, mut stream: TcpStream) -> std::io::Result<()> {
 
 /// Gives the daemon a command by its HTTP interface: the head and the body of the answer.
 pub fn command(guest: &mut Guest, name: &str, body: &Value) -> String {
+    command_within(guest, name, body, 5)
+}
+
+/// Gives up waiting for the answer after so many seconds: one that comes only when all is done would hold up the agent.
+fn command_within(guest: &mut Guest, name: &str, body: &Value, seconds: u32) -> String {
     let body = body.to_string();
-    // Waiting for an answer that comes only when all is done would hold up the agent.
     guest.run(&format!(
         "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'POST /api/v1/commands/{name} HTTP/1.0\\r\\nHost: localhost\\r\\n\
-         Content-Type: application/json\\r\\nContent-Length: {}\\r\\n\\r\\n{body}' >&3 && timeout 5 cat <&3; true",
+         Content-Type: application/json\\r\\nContent-Length: {}\\r\\n\\r\\n{body}' >&3 && timeout {seconds} cat <&3; true",
         body.len()
     ))
 }
@@ -198,27 +202,25 @@ pub fn version(guest: &mut Guest) -> String {
     guest.run(". /etc/os-release; echo $IMAGE_VERSION").trim().to_owned()
 }
 
+/// The data partition gets the rest of the disk, and so room for a bundle, some time after the first start.
+pub fn wait_until_grown(guest: &mut Guest) {
+    guest.wait_until("the data partition has grown", INSTALL, |guest| guest.run("ls -A /data").contains(".grown"));
+}
+
 /// Asks for an update and waits for its end where that is a refusal or a failure: why.
 pub fn refused(guest: &mut Guest, url: &str) -> String {
-    let before = guest.status()["firmware"]["last"].clone();
-    let answer = command(guest, "update", &serde_json::json!({ "url": url }));
-    say(&format!("update: {}", answer.lines().last().unwrap_or_default()));
-    let mut why = None;
-    let deadline = now() + INSTALL;
-    while why.is_none() {
-        assert!(now() < deadline, "the update neither fails nor is refused: {:#}", guest.status());
-        sleep(Duration::from_millis(500));
-        let status = guest.status();
-        let last = &status["firmware"]["last"];
-        if *last != before && last["result"] == "failed" {
-            why = last["why"].as_str().map(str::to_owned);
-        }
-    }
-    why.unwrap_or_default()
+    wait_until_grown(guest);
+    let answer = command_within(guest, "update", &serde_json::json!({ "url": url }), 180);
+    let told = answer.lines().last().unwrap_or_default();
+    say(&format!("update: {told}"));
+    let problem: Value = serde_json::from_str(told).unwrap_or_default();
+    assert!(problem["reason"].is_string(), "it was not refused: {answer}");
+    problem["detail"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Asks for an update, and waits until the box has restarted by itself.
 pub fn update(guest: &mut Guest, url: &str) {
+    wait_until_grown(guest);
     let start = guest.boot_id();
     let from = now();
     let answer = command(guest, "update", &serde_json::json!({ "url": url }));
