@@ -114,6 +114,11 @@ async fn levels_come_ten_times_a_second_with_the_gain_in_them() {
     assert!(!rig.aside.iter().any(|report| matches!(report, Report::Unit(_))), "nothing was encoded");
 }
 
+/// Starts a worker that finds the ALSA configuration and the samples in `at`: it may read what an ALSA_ variable names.
+fn with_card(at: &str) -> String {
+    format!("export ALSA_CONFIG_PATH={at}/asound.conf ALSA_SAMPLES={at}\nexec $WORKER")
+}
+
 /// A sound card that plays `samples` again and again with `channels` channels, as an ALSA configuration.
 async fn card(samples: &[u8], channels: u32) -> (Rig, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -125,7 +130,7 @@ async fn card(samples: &[u8], channels: u32) -> (Rig, tempfile::TempDir) {
          pcm.card {{ type plug slave {{ pcm played format S16_LE rate 48000 channels {channels} }} }}\n"
     );
     std::fs::write(folder.path().join("asound.conf"), config).expect("a configuration");
-    let lines = format!("export ALSA_CONFIG_PATH={at}/asound.conf\nexec $WORKER");
+    let lines = with_card(&at);
     let device = if channels == 2 { "card" } else { "played" };
     let rig = Rig::start_as(&script(folder.path(), &lines), Plan::Audio(audio(AudioSource::Alsa(device.into()))));
     (rig, folder)
@@ -166,7 +171,7 @@ async fn sound_that_stops_is_told() {
          pcm.card {{ type file slave.pcm null file /dev/null infile {at}/in.raw format raw }}\n"
     );
     std::fs::write(folder.path().join("asound.conf"), config).expect("a configuration");
-    let lines = format!("export ALSA_CONFIG_PATH={at}/asound.conf\nexec $WORKER");
+    let lines = with_card(&at);
     let mut player = std::process::Command::new("sh")
         .args(["-c", &format!("exec 3<>{at}/in.raw; head -c 384000 /dev/urandom >&3; sleep 20")])
         .spawn()
@@ -229,7 +234,7 @@ fn card_that_plays(rate: u64) -> (Rig, std::thread::JoinHandle<Duration>, tempfi
     std::fs::write(folder.path().join("asound.conf"), config).expect("a configuration");
     let pipe = folder.path().join("in.raw");
     let player = std::thread::spawn(move || play(&pipe, rate));
-    let lines = format!("export ALSA_CONFIG_PATH={at}/asound.conf\nexec $WORKER");
+    let lines = with_card(&at);
     let plan = Plan::Audio(audio(AudioSource::Alsa("card".into())));
     (Rig::start_as(&script(folder.path(), &lines), plan), player, folder)
 }
