@@ -37,7 +37,7 @@ do_install() {
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 # Its units are enabled by its preset when the image is made, so the class for units is not inherited.
-FILES:${PN} += "/data ${nonarch_libdir}"
+FILES:${PN} += "/data ${nonarch_libdir} ${datadir}/dbus-1/system.d"
 
 RDEPENDS:${PN} += "\
     e2fsprogs-e2fsck \
