@@ -31,7 +31,8 @@
 //! | [`remote`] | MQTT: messages, journal, spool and session (pure), one connection, the task that holds it |
 //! | [`studio`] | X Media Studio's Producer by X's API: accounts, Sources, Broadcasts, media; used by box and desk |
 //! | [`state`] [`host`] [`clock`] [`sys`] | the state folder, the box's figures, what time it is, system calls |
-//! | [`network`] [`usb`] [`watch`] [`notify`] [`log`] | what changes on the network and at devices, sticks, the service manager, the log |
+//! | [`network`] [`usb`] [`watch`] [`notify`] [`log`] | the network, USB sticks, what changes at devices, the service manager, the log |
+//! | [`update`] | a new system: getting a bundle, RAUC by D-Bus, what is kept over the restart (`control/update` decides) |
 //! | [`provision`] | `fieldcast.toml` of a stick or the boot partition: networks, settings, keys; a root oneshot |
 //! | [`cli`] [`daemon`] | the command line, and the loop that owns clock, channels and edges |
 //! | [`desk`] | `fieldcast`, the operator's command line: a program of its own that shares words and messages with the box |
