@@ -34,6 +34,11 @@ impl Control {
         self.rescue.is_some()
     }
 
+    /// Why the daemon does not run, for people; none: it does.
+    pub(super) fn rescue_reason(&self) -> Option<&str> {
+        self.rescue.as_ref().map(|rescue| rescue.why.as_str())
+    }
+
     /// Why `command` cannot be carried out here; none: it can.
     pub(super) fn refuse_in_rescue(&self, command: &Command) -> Option<Answer> {
         let refused = match command {

@@ -298,6 +298,10 @@ impl Control {
                 return;
             }
             Resumed::OnTrial(record) => {
+                // The rescue's own loop beats, too: a system whose daemon does not stay up must not be found good by it.
+                if let Some(why) = self.rescue_reason() {
+                    return effects.push(Effect::Update(Act::GiveUp(why.to_owned())));
+                }
                 let trial = Trial::new(record.inputs.clone(), record.ingest.clone(), now.time);
                 self.update.trial = Some((record, trial));
                 return;

@@ -234,6 +234,23 @@ fn a_system_that_does_not_do_what_the_old_one_did_is_given_up() {
 }
 
 #[test]
+fn a_rescue_does_not_find_its_own_system_good() {
+    let mut control = Control::new(board(), settings(), "fc-1".into(), None, None, at(0).time);
+    control.begin_rescue("Fieldcast crashed again and again (SIGSEGV)".into(), at(0).time);
+    // Nothing was there before that could be missed.
+    let record = Record { inputs: BTreeSet::new(), ingest: None, ..record() };
+    let mut effects = control.handle(here(Resumed::OnTrial(record)), at(0));
+    effects.extend(control.handle(told(Told::Ready), at(0)));
+    for second in 1..20 {
+        effects.extend(control.handle(Event::Tick, at(second * 1000)));
+    }
+    let [Act::GiveUp(why)] = acts(&effects)[..] else { panic!("{effects:?}") };
+    assert!(why.contains("SIGSEGV"), "{why}");
+    let effects = control.handle(told(Told::GivenUp), at(20_000));
+    assert_eq!(acts(&effects), [&Act::Restart]);
+}
+
+#[test]
 fn the_old_system_says_why_it_is_back() {
     let mut control = core();
     let back = Resumed::RolledBack { to: "0.2.0".into(), why: "It does not find the input".into() };
