@@ -92,6 +92,11 @@ fn the_units_keep_a_box_on_air_and_rescue_it() {
     guest.run(&format!("cat /tmp/right >{settings} && systemctl start --no-block fieldcastd"));
     on_air(&mut guest, "on air again after settings that are right");
 
+    // Restarts that somebody asks for are no crashes, however many there are.
+    guest.run("for restart in 1 2 3 4 5 6 7; do systemctl restart fieldcastd; done");
+    assert_eq!(guest.unit("ActiveState"), "active");
+    on_air(&mut guest, "on air again after seven restarts");
+
     // The way down: the publisher says goodbye before the network goes.
     guest.run("systemctl reboot --no-block");
     guest.wait_for_restart();

@@ -3,20 +3,31 @@
 use super::{INTERNAL, REBOOT, Refusal};
 use std::process::Command;
 
-/// Restarts the box if the daemon ended with [`REBOOT`], by `$EXIT_CODE` and `$EXIT_STATUS` (systemd.exec(5)).
+/// Restarts the box if the daemon ended with [`REBOOT`], by `$EXIT_CODE` and `$EXIT_STATUS` (systemd.exec(5)). After an end
+/// without a failure (`$SERVICE_RESULT`) the starts before it count no more: the unit's limit is for crashes, not for a person
+/// who restarts it.
 ///
 /// # Errors
 /// [`INTERNAL`] when the service manager does not take it.
 pub fn ended() -> Result<String, Refusal> {
-    let (code, status) = (std::env::var("EXIT_CODE"), std::env::var("EXIT_STATUS"));
-    if !wants_reboot(code.as_deref().unwrap_or_default(), status.as_deref().unwrap_or_default()) {
+    let told = |name| std::env::var(name).unwrap_or_default();
+    if told("SERVICE_RESULT") == "success" {
+        ask("its starts cannot be forgotten", &["reset-failed", "fieldcastd.service"])?;
+    }
+    if !wants_reboot(&told("EXIT_CODE"), &told("EXIT_STATUS")) {
         return Ok(String::new());
     }
     // Not waited for: this is itself a part of the service that is to be stopped.
-    match Command::new("systemctl").args(["--no-block", "reboot"]).status() {
-        Ok(status) if status.success() => Ok("the box is being restarted\n".into()),
-        Ok(status) => Err(Refusal { code: INTERNAL, text: format!("the box cannot be restarted: systemctl {status}") }),
-        Err(error) => Err(Refusal { code: INTERNAL, text: format!("the box cannot be restarted: systemctl: {error}") }),
+    ask("the box cannot be restarted", &["--no-block", "reboot"])?;
+    Ok("the box is being restarted\n".into())
+}
+
+fn ask(failed: &str, words: &[&str]) -> Result<(), Refusal> {
+    let refused = |why: String| Refusal { code: INTERNAL, text: format!("{failed}: systemctl {why}") };
+    match Command::new("systemctl").args(words).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(refused(status.to_string())),
+        Err(error) => Err(refused(error.to_string())),
     }
 }
 
