@@ -48,8 +48,8 @@ impl Daemon {
             return false;
         }
         self.brought.report = written;
-        let fault = Report::load(Path::new(report::PATH)).and_then(|report| report.fault());
-        self.found.insert("provision", fault.into_iter().collect());
+        let faults = Report::load(Path::new(report::PATH)).map(|report| report.faults());
+        self.found.insert("provision", faults.unwrap_or_default());
         true
     }
 

@@ -20,6 +20,9 @@ pub struct Report {
     pub host_name: String,
     /// What is wrong with files that were refused; nothing: none was.
     pub refused: Vec<Refused>,
+    /// The data partition cannot be used: what is changed on the box is gone with the power.
+    #[serde(default)]
+    pub nothing_lasts: bool,
 }
 
 /// One thing wrong in a file.
@@ -46,7 +49,8 @@ impl From<&Problem> for Refused {
 impl Report {
     /// Of a box with this name, and the files that it refused.
     pub fn new(host_name: String, problems: &[Problem]) -> Self {
-        Self { host_name, refused: problems.iter().take(MOST).map(Refused::from).collect() }
+        let refused = problems.iter().take(MOST).map(Refused::from).collect();
+        Self { host_name, refused, nothing_lasts: false }
     }
 
     /// Reads the report at `path`; none: it is not there, or is no report.
@@ -56,8 +60,25 @@ impl Report {
         serde_json::from_str(&text).ok()
     }
 
-    /// Says what was refused, if anything was.
-    pub fn fault(&self) -> Option<Fault> {
+    /// Says what is not as it should be.
+    pub fn faults(&self) -> Vec<Fault> {
+        let lost = self.nothing_lasts.then(|| Fault {
+            code: "nothing-lasts",
+            severity: Severity::Warning,
+            text:
+                "The data partition cannot be used: settings, accounts and keys of this box are out of reach, and what \
+                   is changed now is gone with the power"
+                    .into(),
+            advice:
+                "Restart the box. If this stays, its card or disk is worn out: replace it, and set the box up with a \
+                     fieldcast.toml"
+                    .into(),
+            since: None,
+        });
+        lost.into_iter().chain(self.refusal()).collect()
+    }
+
+    fn refusal(&self) -> Option<Fault> {
         let first = self.refused.first()?;
         let line = first.line.map_or(String::new(), |line| format!("line {line}: "));
         let field = first.field.as_ref().map_or(String::new(), |field| format!("{field}: "));
@@ -89,13 +110,16 @@ mod tests {
         };
         let report =
             Report::new("fieldcast-1".into(), &[problem(Some(3), Some("wifi[0].password")), problem(None, None)]);
-        let fault = report.fault().expect("a fault");
+        let faults = report.faults();
         assert_eq!(
-            fault.text,
+            faults[0].text,
             "/run/media/fieldcast/sda1/fieldcast.toml is refused, all stays as it was: line 3: wifi[0].password: \
              expected X (and 1 more)"
         );
-        assert_eq!(Report::default().fault(), None);
+        assert_eq!(Report::default().faults(), []);
+        let lost = Report { nothing_lasts: true, ..report.clone() };
+        let codes: Vec<_> = lost.faults().iter().map(|fault| fault.code).collect();
+        assert_eq!(codes, ["nothing-lasts", "provisioning-refused"]);
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("provision.json");
         assert_eq!(Report::load(&path), None);

@@ -325,7 +325,7 @@ fn a_wrong_file_changes_nothing_and_is_told() {
     // Right networks, wrong settings: nothing of it.
     let done = brought(root, "usb", b"host-name = 'new'\n[settings]\nnme = 'x'");
     assert!(!done.accepted && done.report.host_name == "ob-van-3");
-    let fault = done.report.fault().expect("a fault");
+    let fault = done.report.faults().pop().expect("a fault");
     assert!(fault.text.contains("line 3: settings.nme: unknown key; did you mean \"name\"?"), "{}", fault.text);
     assert_eq!(report::Report::load(&root.join("run/fieldcast/provision.json")), Some(done.report));
     assert_eq!(text(root, "data/settings/settings.toml"), settings);
@@ -341,7 +341,7 @@ fn a_wrong_file_changes_nothing_and_is_told() {
     fs::create_dir(&stick).expect("made");
     assert!(run(root, None).expect("provisioned").report.refused[0].text.contains("folder"));
     fs::remove_dir(&stick).expect("removed");
-    assert_eq!(run(root, None).expect("provisioned").report.fault(), None, "it is gone with the stick");
+    assert_eq!(run(root, None).expect("provisioned").report.faults(), [], "it is gone with the stick");
 }
 
 #[test]
