@@ -125,13 +125,13 @@ impl Worker {
         STALLED.max(self.pictures(STALLED_PICTURES))
     }
 
-    /// The time that so many pictures take; none for sound.
+    /// The time that so many pictures take on their way to the encoder; none for sound.
     fn pictures(&self, number: u64) -> Duration {
         let mode = match &self.plan {
             Plan::Video(VideoPlan { source: VideoSource::V4l2 { mode, .. }, .. } | VideoPlan { mode, .. }) => *mode,
             Plan::Audio(_) | Plan::Still(_) => return Duration::ZERO,
         };
-        Duration::from_nanos(number * mode.picture_rate().period())
+        Duration::from_nanos(number * u64::from(self.every) * mode.picture_rate().period())
     }
 }
 

@@ -112,7 +112,8 @@ pub struct Control {
     heat: Governor,
     show: Show,
     stills: Stills,
-    /// Whether the push was acknowledged already.
+    /// Whether an ingest has answered in this push, and whether media was acknowledged.
+    answered: bool,
     acknowledged: bool,
     /// Some while it is on air, or is connected again: since when, by the calendar.
     on_air_since: Option<Option<Timestamp>>,
@@ -188,6 +189,7 @@ impl Control {
             heat: Governor::default(),
             show: Show { cut, mute, ..Show::default() },
             stills: Stills::default(),
+            answered: false,
             acknowledged: false,
             on_air_since: None,
             keyframe_at: None,
@@ -281,7 +283,7 @@ impl Control {
         }
         wakes.extend(self.backup.wake().filter(|_| self.spare().is_some()));
         wakes.extend(self.show.next_wake(self.running.push.on_signal_loss));
-        wakes.extend([self.settled_at()]);
+        wakes.extend(self.cards_wakes());
         wakes.extend(self.rescue_wake());
         wakes.extend(self.pin.as_ref().map(|pin| pin.until));
         wakes.extend(self.stills.next_wake());
@@ -372,6 +374,11 @@ impl Control {
         }
         let uplink = self.uplinks.iter_mut().find(|uplink| uplink.id == id && uplink.closing.is_none())?;
         uplink.hear(report, now);
+        self.answered |= match report {
+            uplink::Report::Connecting(stage) => *stage >= uplink::Stage::Connect,
+            uplink::Report::Publishing { .. } | uplink::Report::Acknowledged { .. } => true,
+            _ => false,
+        };
         if matches!(report, uplink::Report::Publishing { .. } | uplink::Report::Link(_)) {
             self.note_link(id, report, now.time);
             return None;

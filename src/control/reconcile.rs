@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// What takes a Source's place gets this long to be on air before the old one is released.
 const TAKE_OVER: Duration = Duration::from_secs(10);
+/// Pictures a second before an ingest has answered; fewer would look like a signal that goes (viewers get the slate after 350 ms).
+const READY_PICTURES: u32 = 5;
 
 impl Control {
     /// Brings workers and uplinks to where intent and facts say they should be, and answers who waits for that.
@@ -58,7 +60,7 @@ impl Control {
             }
             self.running = self.settings.clone();
             self.show.pictured = false;
-            (self.acknowledged, self.on_air_since) = (false, None);
+            (self.answered, self.acknowledged, self.on_air_since) = (false, false, None);
             self.broadcast.forget_last();
             (self.show.since, self.show.lost, self.show.ended) = (None, None, false);
         }
@@ -199,8 +201,20 @@ impl Control {
         let audio = audio.filter(|_| !missing).map(Plan::Audio);
         let (video, encode) = (video.map(Plan::Video), self.pushing());
         effects.extend(self.video.reconcile(video.as_ref(), encode, now, &mut self.next_id));
-        effects.extend(self.video.thin(self.every()));
+        effects.extend(self.video.thin(self.every().max(self.every_unanswered())));
         effects.extend(self.audio.reconcile(audio.as_ref(), encode, now, &mut self.next_id));
+    }
+
+    /// Of how many pictures one is encoded while there is nobody to send them to: a few a second keep everything ready, and
+    /// leave the processor to what brings the network up.
+    fn every_unanswered(&self) -> u32 {
+        let failed = self.uplinks.iter().all(|uplink| uplink.cause.is_some());
+        if self.answered || !self.pushing() || self.uplinks.is_empty() || !failed {
+            return 1;
+        }
+        let survives = self.usual_encoder().and_then(|encoder| encoder.min_rate);
+        let least = survives.unwrap_or(0).max(READY_PICTURES);
+        ((self.output_mode().rate.hz() / f64::from(least)) as u32).max(1)
     }
 
     /// Uplinks open once there is something to push, then stay until the operator ends the push. One that is no longer

@@ -14,8 +14,10 @@ use std::time::Duration;
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// Viewers of an input that is locked see no card for longer than this without a fault that says why.
 const UNEXPLAINED: Duration = Duration::from_secs(3);
-/// Cards are made so long after power-on at the earliest: the first picture comes before them.
+/// The first picture comes before cards are made: so long after power-on at the earliest,
 const SETTLED: Duration = Duration::from_millis(1500);
+/// and while a picture is on its way to an ingest for the first time, at the latest after this time.
+const UNDERWAY: Duration = Duration::from_secs(60);
 
 /// What viewers see.
 #[derive(Debug, Default)]
@@ -117,7 +119,9 @@ impl Control {
 
     /// Has the cards made that can be needed.
     pub(super) fn make_cards(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        if now.since(self.begun) < SETTLED || self.shutdown.is_some() || self.in_rescue() {
+        let underway = self.pushing() && !self.acknowledged && self.wanted_signal().is_some();
+        let early = self.show.since.filter(|_| underway).is_some_and(|since| now.since(since) < UNDERWAY);
+        if early || now.since(self.begun) < SETTLED || self.shutdown.is_some() || self.in_rescue() {
             return;
         }
         let mode = self.output_mode();
@@ -126,9 +130,9 @@ impl Control {
         effects.extend(effect);
     }
 
-    /// When [`make_cards`](Self::make_cards) begins.
-    pub(super) fn settled_at(&self) -> Time {
-        self.begun + SETTLED
+    /// When [`make_cards`](Self::make_cards) begins, if nothing else happens.
+    pub(super) fn cards_wakes(&self) -> impl Iterator<Item = Time> + use<> {
+        [Some(self.begun + SETTLED), self.show.since.map(|since| since + UNDERWAY)].into_iter().flatten()
     }
 
     /// Ends the push when the picture was away for as long as the operator allows.

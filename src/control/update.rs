@@ -354,6 +354,11 @@ impl Control {
         }
     }
 
+    /// Whether this system has to show yet that it is good.
+    pub fn on_trial(&self) -> bool {
+        self.update.trial.is_some()
+    }
+
     /// Time has passed, and the loop has come round.
     pub(super) fn beat_update(&mut self, now: Time) {
         self.update.trial.iter_mut().for_each(|(_, trial)| trial.beat(now));

@@ -135,3 +135,39 @@ fn a_card_of_another_mode_is_not_kept() {
     assert!(matches!(effects[..], [.., Effect::MakeCard { cut: Cut::Slate, keep: false, .. }]), "{effects:?}");
     assert!(!control.stills.ready(Cut::Slate));
 }
+
+/// The first picture comes before them at every start, and nothing is encoded in full for nobody.
+#[test]
+fn a_box_without_a_network_keeps_its_processor_for_that() {
+    let mut control = core();
+    control.handle(locked("hdmi"), at(0));
+    let effects = control.handle(command(1, Command::Start { sources: None }), at(10));
+    let id = opened(&effects)[0].0;
+    let thinned = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Order { order: Order::Thin(every), .. } => Some(*every),
+            _ => None,
+        })
+    };
+    assert_eq!(thinned(&effects), None, "the first try may do");
+    let connecting = |stage| uplink(id, uplink::Report::Connecting(stage));
+    let failed = || uplink(id, uplink::Report::Failed { cause: Cause::NoNetwork, retry_in: Duration::from_secs(1) });
+    assert_eq!(thinned(&control.handle(failed(), at(20))), Some(6), "5 of 30 pictures a second");
+    for event in [connecting(uplink::Stage::Name), connecting(uplink::Stage::Tcp), failed(), Event::Tick] {
+        let effects = control.handle(event, at(2000));
+        assert_eq!((thinned(&effects), cards(&effects)), (None, Vec::new()));
+    }
+    assert_eq!(control.next_wake(at(2000).time).map(|wake| wake <= at(60_010).time), Some(true));
+    let effects = control.handle(connecting(uplink::Stage::Connect), at(3000));
+    assert_eq!((thinned(&effects), cards(&effects)), (Some(1), Vec::new()), "an ingest has answered");
+    let effects = control.handle(acknowledged(id, 1000), at(3500));
+    assert_eq!(cards(&effects).len(), 1, "the first picture has come");
+    assert_eq!(thinned(&control.handle(failed(), at(60_000))), None, "on air once, all goes on");
+
+    // A picture that can go while it is on its way for minutes needs its slate.
+    let mut control = core();
+    control.handle(locked("hdmi"), at(0));
+    control.handle(command(1, Command::Start { sources: None }), at(10));
+    assert_eq!(cards(&control.handle(Event::Tick, at(60_009))), []);
+    assert_eq!(cards(&control.handle(Event::Tick, at(60_010))).len(), 1);
+}
