@@ -5,22 +5,36 @@ mod list;
 pub use list::list;
 
 use crate::{control::Event, status::NetworkStatus};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, netlink};
 use std::{
-    fs,
+    fs, io,
     net::{Ipv4Addr, UdpSocket},
     path::Path,
     time::Duration,
 };
 use tokio::sync::mpsc;
 
-/// How often the kernel's tables are compared: a link is back within a second, and reading them costs some microseconds.
+/// How often the kernel's tables are compared where it does not say that they change,
 const INTERVAL: Duration = Duration::from_secs(1);
+/// and where it does.
+const RARELY: Duration = Duration::from_secs(30);
+/// Changes come many at a time.
+const SETTLED: Duration = Duration::from_millis(50);
+/// Links, addresses and routes of both families (linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE,
+/// RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE).
+const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
 
 /// Sends [`Event::NetworkChanged`] on each change of links, addresses or routes below `root` (`/`), until the daemon ends.
 pub async fn watch(root: &Path, events: mpsc::UnboundedSender<Event>) {
+    let news = (root == Path::new("/")).then(News::listen).and_then(|news| {
+        news.inspect_err(|error| tracing::warn!(%error, "the kernel does not tell when the network changes")).ok()
+    });
     let mut last = tables(root);
     loop {
-        tokio::time::sleep(INTERVAL).await;
+        match &news {
+            Some(news) => news.wait().await,
+            None => tokio::time::sleep(INTERVAL).await,
+        }
         let present = tables(root);
         if present != last {
             last = present;
@@ -28,6 +42,31 @@ pub async fn watch(root: &Path, events: mpsc::UnboundedSender<Event>) {
             if events.send(Event::NetworkChanged).is_err() {
                 return;
             }
+        }
+    }
+}
+
+/// What the kernel says of its links, addresses and routes (rtnetlink(7)); that it says something is enough.
+struct News(tokio::net::UdpSocket);
+
+impl News {
+    fn listen() -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        // Protocol 0 is NETLINK_ROUTE.
+        let socket = net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        net::bind(&socket, &netlink::SocketAddrNetlink::new(0, GROUPS))?;
+        // Of a type that can be waited for; to read from it takes no address.
+        Ok(Self(tokio::net::UdpSocket::from_std(UdpSocket::from(socket))?))
+    }
+
+    /// Returns when there is reason to look.
+    async fn wait(&self) {
+        if let Ok(Ok(())) = tokio::time::timeout(RARELY, self.0.readable()).await {
+            tokio::time::sleep(SETTLED).await;
+            let mut bytes = [0; 8192];
+            let end = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+            // More than its buffer holds (ENOBUFS) is also news.
+            while !self.0.try_recv(&mut bytes).is_err_and(|error| end(&error)) {}
         }
     }
 }
