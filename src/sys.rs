@@ -21,6 +21,12 @@ pub fn now() -> Time {
     Time::from_nanos(time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs())
 }
 
+/// Processor time that the calling thread has used (clock_gettime(2), CLOCK_THREAD_CPUTIME_ID).
+pub fn processor_time() -> Duration {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(t.tv_sec).unwrap_or(0), u32::try_from(t.tv_nsec).unwrap_or(0))
+}
+
 /// Calendar time since 1970 as the box believes it (clock_gettime(2), CLOCK_REALTIME); wrong while the clock is not set.
 pub fn wall() -> Duration {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);

@@ -42,7 +42,7 @@ pub(super) fn follow(teller: &mut Teller, camera: &Camera, output: Mode) {
                 }
             }
         }
-        teller.wait(RESCAN, &[]);
+        teller.wait(2 * RESCAN, &[]);
     }
 }
 

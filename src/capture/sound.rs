@@ -16,7 +16,7 @@ use std::{
 use tokio::sync::mpsc::UnboundedSender;
 
 /// How often the cards are looked at: some small files of the kernel's memory.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Tells `events` which cards of /proc/asound under `root` can be recorded from, at once and when that changes.
 ///

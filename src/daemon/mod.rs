@@ -106,8 +106,10 @@ pub enum Ended {
     Reboot,
 }
 
-/// Figures are taken and shown this often.
+/// Figures are taken and shown this often,
 const SECOND: Duration = Duration::from_secs(1);
+/// and this often while nothing goes on that they could tell of: no worker runs, and nobody looks.
+const IDLE: Duration = Duration::from_secs(5);
 /// The state file of the Broadcast.
 const BROADCAST: &str = "broadcast.json";
 /// Who asked for a restart has its answer well within this.
@@ -304,7 +306,8 @@ struct Daemon {
 
     /// When control wants to be woken.
     control_wake: Option<Time>,
-    next_second: Time,
+    /// When figures were taken last.
+    measured: Time,
     watchdog: Option<(Duration, Time)>,
     sentence: String,
     ended: bool,
@@ -399,7 +402,7 @@ impl Daemon {
             done,
             next_request: 0,
             control_wake: None,
-            next_second: now,
+            measured: now,
             watchdog: notify::watchdog_interval().map(|interval| (interval, now)),
             sentence: String::new(),
             ended: false,
@@ -497,13 +500,19 @@ impl Daemon {
     fn next_wake(&self) -> Instant {
         let now = sys::now();
         let wakes = [
-            Some(self.next_second),
+            Some(self.next_measure(now)),
             self.control_wake,
             self.timeline.as_ref().and_then(Timeline::next_wake),
             self.watchdog.map(|(_, next)| next),
         ];
         let wake = wakes.into_iter().flatten().min().unwrap_or(now);
         Instant::now() + wake.since(now)
+    }
+
+    fn next_measure(&self, now: Time) -> Time {
+        let control = &self.control;
+        let idle = self.workers.is_empty() && !control.pushing() && !control.on_trial() && !control.panel_used(now);
+        self.measured + if idle { IDLE } else { SECOND }
     }
 
     fn wake(&mut self) {
@@ -515,17 +524,17 @@ impl Daemon {
             *next = now + *interval;
             notify::alive();
         }
-        let second = self.next_second <= now;
-        if second {
-            self.next_second = now + SECOND;
+        let due = self.next_measure(now) <= now;
+        if due {
+            self.measured = now;
             let heat = self.measure(now);
             self.look_at_input(now);
             self.look_at_brought();
-            self.hide_pin(now);
             self.look_for_sticks();
             self.handle(Event::Heat(heat));
         }
-        if second || self.control_wake.is_some_and(|wake| wake <= now) {
+        self.hide_pin(now);
+        if due || self.control_wake.is_some_and(|wake| wake <= now) {
             self.handle(Event::Tick);
         }
     }

@@ -33,6 +33,8 @@ pub const BRIGHTNESS: u8 = 80;
 const FIGURES: Duration = Duration::from_millis(100);
 const FILE: Duration = Duration::from_millis(500);
 const BAR: Duration = Duration::from_millis(50);
+/// On a slow box figures are drawn less often, so that they take a tenth of a processor at most; never less than this.
+const SLOWEST: Duration = Duration::from_secs(1);
 /// What a press changes is shown at once; this is for a button that chatters.
 const PRESS: Duration = Duration::from_millis(10);
 /// A bus error is often a single one; a display that is away is not back at once.
@@ -217,6 +219,8 @@ struct Painter {
     shown: Option<(Frame, Care)>,
     shown_view: Option<Arc<View>>,
     shown_at: Option<Time>,
+    /// Processor time that it took.
+    cost: Duration,
     /// When the picture changes by itself.
     next: Option<Time>,
     idle_since: Option<Time>,
@@ -246,6 +250,7 @@ impl Painter {
             shown: None,
             shown_view: None,
             shown_at: None,
+            cost: Duration::ZERO,
             next: None,
             idle_since: None,
             refresh_at: None,
@@ -273,7 +278,7 @@ impl Painter {
             None => PRESS,
             Some(view) if view.hold.is_some() => BAR,
             Some(_) if matches!(self.display.kind, DisplayKind::Png { .. }) => FILE,
-            Some(_) => FIGURES,
+            Some(_) => FIGURES.max((10 * self.cost).min(SLOWEST)),
         };
         let moved = self.idle_since.map(|_| MINUTE).and_then(|minute| Some(self.shown_at? + minute));
         let next = [self.next, moved, self.refresh_at].into_iter().flatten().min();
@@ -283,7 +288,10 @@ impl Painter {
     }
 
     fn paint(&mut self, order: Order, now: Time) {
-        match self.try_paint(order, now) {
+        let before = sys::processor_time();
+        let painted = self.try_paint(order, now);
+        self.cost = sys::processor_time().saturating_sub(before);
+        match painted {
             Ok(()) => (self.failures, self.retry_at) = (0, None),
             Err(error) => {
                 self.shown = None;

@@ -63,11 +63,16 @@ fn what_is_pressed_is_shown_at_once_and_figures_in_their_own_time() {
     fs::write(desk.folder.path().join("tty"), "").expect("a file");
     desk.paint(running(view(Page::Live, false)), 1000);
     assert_eq!(desk.told(), [(true, 0)]);
-    desk.painter.next = None;
+    (desk.painter.next, desk.painter.cost) = (None, Duration::from_millis(5));
     assert_eq!(due(&desk, &wanted(running(view(Page::Live, false)), true), 1005), Some(1100));
     assert_eq!(due(&desk, &wanted(running(view(Page::Live, false)), true), 1300), Some(1300));
     assert_eq!(due(&desk, &wanted(running(view(Page::Input, false)), true), 1005), Some(1010));
     assert_eq!(due(&desk, &wanted(running(view(Page::Live, false)), false), 1005), None, "nothing has changed");
+    for (cost, at) in [(40, 1400), (300, 2000)] {
+        desk.painter.cost = Duration::from_millis(cost);
+        assert_eq!(due(&desk, &wanted(running(view(Page::Live, false)), true), 1005), Some(at), "a slow box");
+        assert_eq!(due(&desk, &wanted(running(view(Page::Input, false)), true), 1005), Some(1010));
+    }
     desk.paint(running(view(Page::Live, true)), 2000);
     desk.painter.next = Some(Time::from_millis(2010));
     assert_eq!(due(&desk, &wanted(running(view(Page::Live, true)), false), 2000), Some(2050), "the bar fills");
