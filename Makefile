@@ -73,7 +73,7 @@ box-tests: setup-test ## the firmware in the emulated box: power-on, updates, po
 	cargo build --locked --all-targets
 	tests/cross/arm64
 	rm -f $(TARGET)/tmp/box-tests.txt
-	SEED=$(SEED) cargo test --locked --no-fail-fast --test slots --test emulated_firmware -- --include-ignored --nocapture --test-threads=1; \
+	SEED=$(SEED) cargo test --locked --no-fail-fast --test slots --test emulated_firmware --test emulated_first_boot -- --include-ignored --nocapture --test-threads=1; \
 	    result=$$?; cat $(TARGET)/tmp/box-tests.txt; exit $$result
 
 install: ## copy programs, boards and units below DESTDIR (PROGRAMS: where the built programs are)

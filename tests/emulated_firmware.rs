@@ -16,26 +16,12 @@ use std::{
     time::{Duration, Instant},
 };
 use support::{
-    firmware::{Bundles, Firmware, INSTALL, ROLLBACK, command, outcome, refused, slots, system, update, version},
-    guest::{BOOT, Guest, SOON, report, say, the_machine},
+    broker::{Broker, has_broker},
+    firmware::{
+        self, Bundles, Firmware, INSTALL, ROLLBACK, command, outcome, refused, row, slots, system, update, version,
+    },
+    guest::{BOOT, Guest, SOON, report, say},
 };
-
-/// Its own tools, beside those of the emulated box.
-fn has_tools() -> bool {
-    let missing: Vec<&str> = ["rauc", "mksquashfs", "mkfs.vfat", "mcopy", "sfdisk", "openssl"]
-        .into_iter()
-        .filter(|program| {
-            let found = format!("PATH=$PATH:/usr/sbin:/sbin command -v {program} >/dev/null");
-            !Command::new("sh").args(["-c", &found]).status().is_ok_and(|status| status.success())
-        })
-        .collect();
-    if missing.is_empty() {
-        return true;
-    }
-    assert!(std::env::var("CI").is_err(), "missing: {}", missing.join(", "));
-    say(&format!("SKIPPED: the firmware needs {} (tests/setup.sh test)", missing.join(", ")));
-    false
-}
 
 fn on_air(status: &Value) -> bool {
     status["phase"] == "on-air" && status["program"]["showing"] == "live"
@@ -51,10 +37,7 @@ fn seed() -> u64 {
 
 #[test]
 fn a_system_is_updated_and_one_that_fails_is_taken_back() {
-    let Some(_machine) = the_machine() else { return };
-    if !has_tools() {
-        return;
-    }
+    let Some(_machine) = firmware::the_machine() else { return };
     let (firmware, bundles) = (Firmware::new(&system("0.1.0", "plain"), "never"), Bundles::serve());
     let mut guest = firmware.power_on();
     guest.wait_until_ready();
@@ -105,15 +88,6 @@ fn assert_kept(guest: &mut Guest) {
     assert!(kept.contains("700") && kept.contains("Test box"), "{kept}");
 }
 
-/// A line of the table that `make box-tests` prints at its end.
-fn row(what: &str, value: &str, wanted: &str) {
-    let line = format!("{what:<64} {value:>12}   {wanted}");
-    say(&line);
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("box-tests.txt");
-    let mut table = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
-    std::io::Write::write_all(&mut table, format!("{line}\n").as_bytes()).unwrap();
-}
-
 fn seconds(times: &[f64]) -> f64 {
     let mut times = times.to_vec();
     times.sort_by(f64::total_cmp);
@@ -136,10 +110,7 @@ fn up_at(guest: &mut Guest, unit: &str) -> f64 {
 #[test]
 #[ignore = "make box-tests"]
 fn power_on_beside_systemd_alone_and_a_bare_script() {
-    let Some(_machine) = the_machine() else { return };
-    if !has_tools() {
-        return;
-    }
+    let Some(_machine) = firmware::the_machine() else { return };
     let image = system("0.1.0", "plain");
     let size = std::fs::metadata(&image).unwrap().len() as f64 / 1e6;
     row("image, compressed", &format!("{size:.0} MB"), "at most 200 MB");
@@ -166,10 +137,6 @@ fn power_on_beside_systemd_alone_and_a_bare_script() {
         let picture = ours.first_picture(BOOT);
         let picture_ours = (picture - guest.kernel_start()).as_secs_f64();
         let own = up_at(&mut guest, "fieldcastd.service");
-        if start == 0 {
-            up_at(&mut guest, "multi-user.target");
-            say(&guest.run("systemd-analyze critical-chain --no-pager fieldcastd.service"));
-        }
         guest.run("sync");
         guest.power_cut();
         say(&format!("alone {up:.1} s, READY {own:.1} s; script {picture_bare:.1} s, on air {picture_ours:.1} s"));
@@ -193,10 +160,7 @@ fn power_on_beside_systemd_alone_and_a_bare_script() {
 #[test]
 #[ignore = "make box-tests"]
 fn what_is_no_update_for_this_box_is_refused_and_told_apart() {
-    let Some(_machine) = the_machine() else { return };
-    if !has_tools() {
-        return;
-    }
+    let Some(_machine) = firmware::the_machine() else { return };
     let (firmware, bundles) = (Firmware::new(&system("0.2.0", "plain"), "never"), Bundles::serve());
     let mut guest = firmware.power_on();
     guest.wait_until_ready();
@@ -226,13 +190,48 @@ fn what_is_no_update_for_this_box_is_refused_and_told_apart() {
     row("update on air without `confirm`", "refused", "confirmation-needed");
 }
 
+/// Over MQTT the operator's desk is answered when the new system has been found good or was given up, whatever restarts.
+#[test]
+#[ignore = "make box-tests"]
+fn the_desk_is_told_what_came_of_an_update() {
+    let Some(_machine) = firmware::the_machine() else { return };
+    if !has_broker() {
+        return;
+    }
+    let broker = Broker::start("");
+    let mqtt = format!("[mqtt]\nbroker = \"mqtt://10.0.2.2:{}\"\nallow-plaintext = true\n", broker.port);
+    let settings = |port| format!("{}{mqtt}", Guest::settings(port, "never"));
+    let (firmware, bundles) = (Firmware::with_settings(&system("0.1.0", "plain"), settings), Bundles::serve());
+    let mut guest = firmware.power_on();
+    guest.wait_until_ready();
+    firmware::wait_until_grown(&mut guest);
+    let desk = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fieldcast"));
+        command.env("FIELDCAST_CONFIG", firmware.folder().join("config.toml")).env("FIELDCAST_BROKER", broker.url());
+        let said = command.args(arguments).output().unwrap();
+        let words = [said.stdout, said.stderr].concat();
+        (said.status.code(), String::from_utf8_lossy(&words).into_owned())
+    };
+    guest.wait_until("the box is at the broker", SOON, |_| desk(&["list"]).1.contains("Test box"));
+    let from = support::now();
+    let (code, said) = desk(&["update", &bundles.url("0.2.0", "plain"), "Test box"]);
+    assert_eq!(code, Some(0), "{said}");
+    row(
+        "`fieldcast update` to its answer, the new system confirmed",
+        &format!("{:.0} s", from.elapsed().as_secs_f64()),
+        "",
+    );
+    let from = support::now();
+    let (code, said) = desk(&["update", &bundles.url("0.4.0", "crashes"), "Test box"]);
+    assert!(code != Some(0) && said.contains("SEGV"), "{code:?} {said}");
+    let why = said.lines().find(|line| line.contains("SEGV")).unwrap();
+    row("... of one that crashes: given up", &format!("{:.0} s", from.elapsed().as_secs_f64()), why.trim());
+}
+
 #[test]
 #[ignore = "make box-tests"]
 fn a_system_that_hangs_is_taken_back() {
-    let Some(_machine) = the_machine() else { return };
-    if !has_tools() {
-        return;
-    }
+    let Some(_machine) = firmware::the_machine() else { return };
     let (firmware, bundles) = (Firmware::new(&system("0.1.0", "plain"), "never"), Bundles::serve());
     let mut guest = firmware.power_on();
     guest.wait_until_ready();
@@ -248,10 +247,7 @@ fn a_system_that_hangs_is_taken_back() {
 #[test]
 #[ignore = "make box-tests"]
 fn ten_power_cuts_in_an_install() {
-    let Some(_machine) = the_machine() else { return };
-    if !has_tools() {
-        return;
-    }
+    let Some(_machine) = firmware::the_machine() else { return };
     let random = fastrand::Rng::with_seed(seed());
     say(&format!("SEED={}", random.get_seed()));
     let mut random = random;
@@ -286,10 +282,7 @@ fn ten_power_cuts_in_an_install() {
 #[test]
 #[ignore = "make box-tests"]
 fn a_wedged_loop_is_started_again_and_on_air() {
-    let Some(_machine) = the_machine() else { return };
-    if !has_tools() {
-        return;
-    }
+    let Some(_machine) = firmware::the_machine() else { return };
     let firmware = Firmware::new(&system("0.1.0", "plain"), "always");
     let mut guest = firmware.power_on();
     guest.wait_until_ready();
@@ -309,10 +302,7 @@ fn a_wedged_loop_is_started_again_and_on_air() {
 #[test]
 #[ignore = "make box-tests"]
 fn twenty_power_cuts_on_air() {
-    let Some(_machine) = the_machine() else { return };
-    if !has_tools() {
-        return;
-    }
+    let Some(_machine) = firmware::the_machine() else { return };
     let mut random = fastrand::Rng::with_seed(seed());
     say(&format!("SEED={}", random.get_seed()));
     let firmware = Firmware::new(&system("0.1.0", "plain"), "resume");
@@ -348,14 +338,13 @@ fn twenty_power_cuts_on_air() {
 #[test]
 #[ignore = "make box-tests"]
 fn a_full_data_partition_keeps_nobody_off_air() {
-    let Some(_machine) = the_machine() else { return };
-    if !has_tools() {
-        return;
-    }
+    let Some(_machine) = firmware::the_machine() else { return };
     let firmware = Firmware::new(&system("0.1.0", "plain"), "always");
     let mut guest = firmware.power_on();
     guest.wait_until_ready();
-    guest.run("dd if=/dev/zero of=/data/full bs=1M 2>/dev/null; dd if=/dev/zero of=/data/fuller bs=1 count=8192 2>/dev/null; sync");
+    firmware::wait_until_grown(&mut guest);
+    guest.run("fallocate -l $(($(stat -f -c %f*%S /data) - 1048576)) /data/full");
+    guest.run("dd if=/dev/zero of=/data/fuller bs=4096 2>/dev/null; sync");
     guest.run("[ $(stat -f -c %f /data) = 0 ]");
     guest.power_cut();
     let mut guest = firmware.power_on();
@@ -372,10 +361,7 @@ fn a_full_data_partition_keeps_nobody_off_air() {
 #[test]
 #[ignore = "make box-tests"]
 fn an_idle_box_takes_little() {
-    let Some(_machine) = the_machine() else { return };
-    if !has_tools() {
-        return;
-    }
+    let Some(_machine) = firmware::the_machine() else { return };
     let firmware = Firmware::new(&system("0.1.0", "plain"), "never");
     let mut guest = firmware.power_on();
     guest.wait_until_ready();

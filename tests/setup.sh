@@ -21,7 +21,7 @@ arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap"
 # The TLS front of an ingest, networks of our own, the listener that reads HEVC, the one that takes SRT, and a terminal.
 peers="stunnel4 iproute2 util-linux python3-venv srt-tools tmux"
 # Bundles, file systems and partitions of the firmware, and the shell of its initramfs.
-firmware="rauc squashfs-tools dbus dosfstools mtools fdisk busybox-static"
+firmware="rauc squashfs-tools dbus dosfstools mtools fdisk busybox-static openssh-client"
 test="qemu-system-arm e2fsprogs kmod cpio python3 systemd $firmware $peers"
 
 # Rust: the one on PATH when it is recent enough, else Debian's own: bookworm follows Rust for its browsers, in packages

@@ -3,7 +3,7 @@
 
 use super::{
     Nginx,
-    guest::{BOOT, Guest, say},
+    guest::{self, BOOT, Guest, say},
     now,
 };
 use serde_json::Value;
@@ -13,6 +13,7 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::MutexGuard,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -24,6 +25,33 @@ pub const INSTALL: Duration = Duration::from_secs(300);
 pub const ROLLBACK: Duration = Duration::from_secs(900);
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/qemu/firmware");
+
+/// One box at a time, and what its firmware is made with besides. None, said aloud, when this machine cannot run it.
+pub fn the_machine() -> Option<MutexGuard<'static, ()>> {
+    let machine = guest::the_machine()?;
+    let missing: Vec<&str> = ["rauc", "mksquashfs", "mkfs.vfat", "mcopy", "sfdisk", "openssl", "ssh"]
+        .into_iter()
+        .filter(|program| {
+            let found = format!("PATH=$PATH:/usr/sbin:/sbin command -v {program} >/dev/null");
+            !Command::new("sh").args(["-c", &found]).status().is_ok_and(|status| status.success())
+        })
+        .collect();
+    if missing.is_empty() {
+        return Some(machine);
+    }
+    assert!(std::env::var("CI").is_err(), "missing: {}", missing.join(", "));
+    say(&format!("SKIPPED: the firmware needs {} (tests/setup.sh test)", missing.join(", ")));
+    None
+}
+
+/// A line of the table that `make box-tests` prints at its end.
+pub fn row(what: &str, value: &str, wanted: &str) {
+    let line = format!("{what:<64} {value:>12}   {wanted}");
+    say(&line);
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("box-tests.txt");
+    let mut table = fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+    writeln!(table, "{line}").unwrap();
+}
 
 /// Runs one of the scripts of tests/qemu/firmware; what it prints last.
 fn script(name: &str, arguments: &[&str]) -> String {
@@ -46,12 +74,32 @@ pub struct Firmware {
 impl Firmware {
     /// A box as it was set up once: this system, these settings for the time after power-on.
     pub fn new(system: &Path, at_power_on: &str) -> Self {
+        Self::with_settings(system, |port| Guest::settings(port, at_power_on))
+    }
+
+    /// A box with these settings, made for its ingest's port.
+    pub fn with_settings(system: &Path, make: impl FnOnce(u16) -> String) -> Self {
         let (folder, ingest) = (tempfile::tempdir().unwrap(), Nginx::start());
         let settings = folder.path().join("settings.toml");
-        fs::write(&settings, Guest::settings(ingest.port, at_power_on)).unwrap();
+        fs::write(&settings, make(ingest.port)).unwrap();
         let path = |path: &Path| path.to_str().unwrap().to_owned();
         script("disk", &[&path(system), &path(&folder.path().join("disk.img")), &path(&settings)]);
         Self { folder, ingest }
+    }
+
+    /// A box as it leaves the factory, with no data, and a `fieldcast.toml` on its boot partition, made for its ingest's port.
+    pub fn from_factory(system: &Path, provisioning: impl FnOnce(u16) -> String) -> Self {
+        let (folder, ingest) = (tempfile::tempdir().unwrap(), Nginx::start());
+        let file = folder.path().join("fieldcast.toml");
+        fs::write(&file, provisioning(ingest.port)).unwrap();
+        let path = |path: &Path| path.to_str().unwrap().to_owned();
+        script("disk", &[&path(system), &path(&folder.path().join("disk.img")), "", &path(&file)]);
+        Self { folder, ingest }
+    }
+
+    /// Where its disk is, and what is plugged in beside it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn power_on(&self) -> Guest {
@@ -177,19 +225,35 @@ fn answer(folder: &Path, mut stream: TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Gives the daemon a command by its HTTP interface: the head and the body of the answer.
+/// Gives the daemon a command by its HTTP interface: the head and the body of the answer, or nothing if that takes longer
+/// than 5 s.
 pub fn command(guest: &mut Guest, name: &str, body: &Value) -> String {
-    command_within(guest, name, body, 5)
+    guest.run(&format!("{} && timeout 5 cat <&3; true", request(name, body)))
 }
 
-/// Gives up waiting for the answer after so many seconds: one that comes only when all is done would hold up the agent.
-fn command_within(guest: &mut Guest, name: &str, body: &Value, seconds: u32) -> String {
-    let body = body.to_string();
+/// The same for what takes minutes: the box's agent waits for no command so long.
+fn slow_command(guest: &mut Guest, name: &str, body: &Value) -> String {
+    let answer = "/tmp/answer";
     guest.run(&format!(
+        "rm -f {answer}; ({} && cat <&3 >{answer}.new; mv {answer}.new {answer}) >/dev/null 2>&1 &",
+        request(name, body)
+    ));
+    let there = format!("[ -e {answer} ] && cat {answer}; true");
+    let mut said = String::new();
+    guest.wait_until("the answer", INSTALL, |guest| {
+        said = guest.run(&there);
+        !said.is_empty()
+    });
+    said
+}
+
+fn request(name: &str, body: &Value) -> String {
+    let body = body.to_string();
+    format!(
         "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'POST /api/v1/commands/{name} HTTP/1.0\\r\\nHost: localhost\\r\\n\
-         Content-Type: application/json\\r\\nContent-Length: {}\\r\\n\\r\\n{body}' >&3 && timeout {seconds} cat <&3; true",
+         Content-Type: application/json\\r\\nContent-Length: {}\\r\\n\\r\\n{body}' >&3",
         body.len()
-    ))
+    )
 }
 
 /// What the boot loader would do: the primary system and the state of both.
@@ -210,7 +274,7 @@ pub fn wait_until_grown(guest: &mut Guest) {
 /// Asks for an update and waits for its end where that is a refusal or a failure: why.
 pub fn refused(guest: &mut Guest, url: &str) -> String {
     wait_until_grown(guest);
-    let answer = command_within(guest, "update", &serde_json::json!({ "url": url }), 180);
+    let answer = slow_command(guest, "update", &serde_json::json!({ "url": url }));
     let told = answer.lines().last().unwrap_or_default();
     say(&format!("update: {told}"));
     let problem: Value = serde_json::from_str(told).unwrap_or_default();
