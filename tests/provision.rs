@@ -17,7 +17,7 @@ use support::{
 
 /// `/run` and `/var/lib` of the test's own, and a `/sys` that shows its own network.
 const OWN: &str = "mount -t sysfs none /sys\nmount -t tmpfs none /run\nmount -t tmpfs none /var/lib\nip link set lo up";
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(15);
 
 fn run(program: &str, words: &[&str]) {
     assert!(Command::new(program).args(words).status().expect(program).success(), "{program} {words:?}");

@@ -29,7 +29,7 @@ fn what_is_asked_is_done_and_answered() {
     assert_eq!(info["capabilities"]["sources"][0]["name"], "Main");
     let status = desk.wait_for("status", seconds(5), |text| text.contains("\"locked\""));
     assert!(status.payload.len() <= 2048 && status.json().get("stats").is_none());
-    let stats = desk.wait_for("stats", seconds(5), |_| true);
+    let stats = desk.wait_for("stats", seconds(15), |_| true);
     assert!(stats.payload.len() <= 500, "{}", stats.text());
 
     let begun = now();
