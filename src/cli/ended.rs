@@ -11,15 +11,15 @@ use std::process::Command;
 /// [`INTERNAL`] when the service manager does not take it.
 pub fn ended() -> Result<String, Refusal> {
     let told = |name| std::env::var(name).unwrap_or_default();
+    if wants_reboot(&told("EXIT_CODE"), &told("EXIT_STATUS")) {
+        // Not waited for: this is itself a part of the service that is to be stopped.
+        ask("the box cannot be restarted", &["--no-block", "reboot"])?;
+        return Ok("the box is being restarted\n".into());
+    }
     if told("SERVICE_RESULT") == "success" {
         ask("its starts cannot be forgotten", &["reset-failed", "fieldcastd.service"])?;
     }
-    if !wants_reboot(&told("EXIT_CODE"), &told("EXIT_STATUS")) {
-        return Ok(String::new());
-    }
-    // Not waited for: this is itself a part of the service that is to be stopped.
-    ask("the box cannot be restarted", &["--no-block", "reboot"])?;
-    Ok("the box is being restarted\n".into())
+    Ok(String::new())
 }
 
 fn ask(failed: &str, words: &[&str]) -> Result<(), Refusal> {
