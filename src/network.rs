@@ -59,14 +59,13 @@ impl News {
         Ok(Self(tokio::net::UdpSocket::from_std(UdpSocket::from(socket))?))
     }
 
-    /// Returns when there is reason to look.
+    /// Returns when there is reason to look, and not sooner than after a moment.
     async fn wait(&self) {
-        if let Ok(Ok(())) = tokio::time::timeout(RARELY, self.0.readable()).await {
+        if tokio::time::timeout(RARELY, self.0.readable()).await.is_ok() {
             tokio::time::sleep(SETTLED).await;
             let mut bytes = [0; 8192];
-            let end = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
-            // More than its buffer holds (ENOBUFS) is also news.
-            while !self.0.try_recv(&mut bytes).is_err_and(|error| end(&error)) {}
+            // What it fails with (ENOBUFS: more than its buffer held) is cleared by being read.
+            while self.0.try_recv(&mut bytes).is_ok() {}
         }
     }
 }
