@@ -47,10 +47,10 @@ impl From<&Problem> for Refused {
 }
 
 impl Report {
-    /// Of a box with this name, and the files that it refused.
-    pub fn new(host_name: String, problems: &[Problem]) -> Self {
+    /// Of a box with this name, the files that it refused, and whether nothing lasts on it.
+    pub fn new(host_name: String, problems: &[Problem], nothing_lasts: bool) -> Self {
         let refused = problems.iter().take(MOST).map(Refused::from).collect();
-        Self { host_name, refused, nothing_lasts: false }
+        Self { host_name, refused, nothing_lasts }
     }
 
     /// Reads the report at `path`; none: it is not there, or is no report.
@@ -65,14 +65,10 @@ impl Report {
         let lost = self.nothing_lasts.then(|| Fault {
             code: "nothing-lasts",
             severity: Severity::Warning,
-            text:
-                "The data partition cannot be used: settings, accounts and keys of this box are out of reach, and what \
-                   is changed now is gone with the power"
-                    .into(),
-            advice:
-                "Restart the box. If this stays, its card or disk is worn out: replace it, and set the box up with a \
-                     fieldcast.toml"
-                    .into(),
+            text: "The data partition cannot be used: what this box kept is out of reach, and changes are gone with the power"
+                .into(),
+            advice: "Restart the box. If this stays, its card or disk is worn out: replace it, and bring a fieldcast.toml"
+                .into(),
             since: None,
         });
         lost.into_iter().chain(self.refusal()).collect()
@@ -108,8 +104,11 @@ mod tests {
             key: key.map(Into::into),
             text: "expected X".into(),
         };
-        let report =
-            Report::new("fieldcast-1".into(), &[problem(Some(3), Some("wifi[0].password")), problem(None, None)]);
+        let report = Report::new(
+            "fieldcast-1".into(),
+            &[problem(Some(3), Some("wifi[0].password")), problem(None, None)],
+            false,
+        );
         let faults = report.faults();
         assert_eq!(
             faults[0].text,

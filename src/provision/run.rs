@@ -56,9 +56,9 @@ pub fn run(root: &Path, id: Option<&str>) -> io::Result<Done> {
     let provision = check::understood(&accepted.text);
     let host_name = provision.host_name.clone().unwrap_or_else(|| host_name(id));
     write_down(root, &provision)?;
-    done.report = Report::new(host_name, &problems);
     // Left by the script that mounts the data partition, or memory in its place.
-    done.report.nothing_lasts = root.join("data/.nothing-lasts").exists();
+    let nothing_lasts = root.join("data/.nothing-lasts").exists();
+    done.report = Report::new(host_name, &problems, nothing_lasts);
     folder(&root.join("run/fieldcast"), 0o755)?;
     put(&root.join("run/fieldcast"), "provision.json", &serde_json::to_vec(&done.report)?, 0o644, None)?;
     Ok(done)
