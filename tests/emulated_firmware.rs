@@ -368,8 +368,10 @@ fn an_idle_box_takes_little() {
     guest.run("v4l2-ctl -d /dev/video0 --set-ctrl=dv_timings_signal_mode=1");
     guest.wait_for_status("no cable", |status| status["input"]["signal"] == "no-cable");
     up_at(&mut guest, "multi-user.target");
-    // The slate and the test picture are made after the start.
-    sleep(SOON);
+    guest.wait_until("the slate and the test card are made", INSTALL, |guest| {
+        guest.run("ls /var/lib/fieldcast/slates 2>/dev/null | wc -l").trim().parse::<u32>().unwrap() >= 2
+    });
+    sleep(SOON / 4);
     let group = "/sys/fs/cgroup/system.slice/fieldcastd.service";
     let used = |guest: &mut Guest| -> (f64, Instant) {
         let stat = guest.run(&format!("sed -n 's/^usage_usec //p' {group}/cpu.stat"));
