@@ -301,6 +301,12 @@ impl Control {
         self.intent == Intent::OnAir && self.shutdown.is_none()
     }
 
+    /// Whether nothing goes on that figures could tell of: no picture, sound or push, nobody at the panel, no system on trial.
+    pub fn at_rest(&self, now: Time) -> bool {
+        let still = self.video.is_empty() && self.audio.is_empty() && self.uplinks.is_empty();
+        still && !self.pushing() && self.update.trial.is_none() && self.menu.idle(now)
+    }
+
     /// Whether the process ends in order to be started anew.
     pub fn restarting(&self) -> bool {
         self.restart.is_some()

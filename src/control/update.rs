@@ -155,7 +155,7 @@ pub(super) struct Update {
     last: Option<FirmwareLast>,
     stick: bool,
     run: Option<Run>,
-    trial: Option<(Record, Trial)>,
+    pub(super) trial: Option<(Record, Trial)>,
     /// When the ingest was tried last that has to be reached.
     tried: Option<Time>,
 }
@@ -352,11 +352,6 @@ impl Control {
             Some(Verdict::Bad(why)) => effects.push(Effect::Update(Act::GiveUp(why))),
             None => {}
         }
-    }
-
-    /// Whether this system has to show yet that it is good.
-    pub fn on_trial(&self) -> bool {
-        self.update.trial.is_some()
     }
 
     /// Time has passed, and the loop has come round.

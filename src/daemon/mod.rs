@@ -108,8 +108,8 @@ pub enum Ended {
 
 /// Figures are taken and shown this often,
 const SECOND: Duration = Duration::from_secs(1);
-/// and this often while nothing goes on that they could tell of: no worker runs, and nobody looks.
-const IDLE: Duration = Duration::from_secs(5);
+/// and this often while nothing goes on that they could tell of.
+const AT_REST: Duration = Duration::from_secs(5);
 /// The state file of the Broadcast.
 const BROADCAST: &str = "broadcast.json";
 /// Who asked for a restart has its answer well within this.
@@ -510,9 +510,7 @@ impl Daemon {
     }
 
     fn next_measure(&self, now: Time) -> Time {
-        let control = &self.control;
-        let idle = self.workers.is_empty() && !control.pushing() && !control.on_trial() && !control.panel_used(now);
-        self.measured + if idle { IDLE } else { SECOND }
+        self.measured + if self.control.at_rest(now) { AT_REST } else { SECOND }
     }
 
     fn wake(&mut self) {

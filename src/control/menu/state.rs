@@ -160,7 +160,7 @@ impl Menu {
         self.home();
     }
 
-    pub(super) fn idle(&self, now: Time) -> bool {
+    pub(in crate::control) fn idle(&self, now: Time) -> bool {
         now.since(self.touched) >= IDLE && self.notice(now).is_none()
     }
 

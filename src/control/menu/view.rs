@@ -33,11 +33,6 @@ impl Control {
         }
     }
 
-    /// Whether somebody has pressed a button of late.
-    pub fn panel_used(&self, now: Time) -> bool {
-        !self.menu.idle(now)
-    }
-
     /// The worker of which the panel wants a picture of the input; none: nobody looks at a page that has one.
     pub fn looked_at(&self, now: Time) -> Option<WorkerId> {
         let looked_at = !self.menu.idle(now) && matches!(self.menu.page, Page::Live | Page::Input);

@@ -110,3 +110,23 @@ fn a_pin_is_shown_until_it_is_used_or_its_time_is_over() {
     control.handle(Event::Pin(None), at(1000));
     assert!(!shown(&control, 1000));
 }
+
+/// A box at rest takes its figures less often: not while a picture comes in, somebody is at the panel, or something is pushed.
+#[test]
+fn a_box_is_at_rest_when_nothing_goes_on() {
+    let mut control = core();
+    assert!(!control.at_rest(at(10).time), "whoever switched it on stands before it");
+    let later = at(3_600_000);
+    control.handle(Event::Tick, later);
+    assert!(control.at_rest(later.time));
+    control.handle(locked("hdmi"), later);
+    assert!(!control.at_rest(later.time), "a picture is captured");
+
+    let mut control = core();
+    control.handle(command(1, Command::Start { sources: None }), later);
+    assert!(!control.at_rest(later.time), "a push waits for its picture");
+
+    let mut control = core();
+    control.handle(Event::Button { role: ButtonRole::Down, pressed: true }, later);
+    assert!(!control.at_rest(later.time), "somebody is at the panel");
+}
