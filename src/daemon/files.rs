@@ -33,6 +33,8 @@ pub(super) type Written = io::Result<()>;
 pub(super) enum Once {
     /// The first of the changes of settings.
     Set,
+    /// What the operator wants.
+    Intent,
     /// Requests up to this mark.
     Journal(u64),
     /// The Broadcast's record of this mark.
@@ -147,7 +149,7 @@ fn write(queue: &Receiver<Wish>, mut replace: impl FnMut(&str, &[u8]) -> io::Res
                         let wanted = match once {
                             Once::Set => older,
                             // It is carried out all the same: after a power cut it has to be known.
-                            Once::Journal(_) | Once::Broadcast(_) => Some(bytes),
+                            Once::Intent | Once::Journal(_) | Once::Broadcast(_) => Some(bytes),
                         };
                         unsaved.extend(wanted.map(|bytes| (name, bytes)));
                     }

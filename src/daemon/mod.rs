@@ -112,6 +112,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const AT_REST: Duration = Duration::from_secs(5);
 /// The state file of the Broadcast.
 const BROADCAST: &str = "broadcast.json";
+const INTENT: &str = "intent.json";
 /// Who asked for a restart has its answer well within this.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
@@ -183,6 +184,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
                 Done::Answer(request, answer) => daemon.answer(request, answer),
                 Done::Card(id, cut, made) => daemon.take_card(id, cut, made),
                 Done::Written(files::Once::Set, saved) => daemon.take_set(saved),
+                Done::Written(files::Once::Intent, _) => daemon.note_intent(),
                 Done::Written(files::Once::Journal(mark), written) => daemon.note_journal(mark, &written),
                 Done::Written(files::Once::Broadcast(mark), _) => daemon.handle(Event::BroadcastKept { mark }),
                 Done::Saved(fault) => daemon.note_saved(fault),
@@ -194,6 +196,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
             () = sleep_until(daemon.next_wake()) => daemon.wake(),
         }
     }
+    daemon.release();
     if daemon.control.restarting() {
         tokio::time::sleep(LAST_WORD).await;
     }
@@ -296,6 +299,7 @@ struct Daemon {
     uplinks: BTreeMap<UplinkId, Delivery>,
     /// Who waits for an answer.
     requests: BTreeMap<RequestId, requests::Waiting>,
+    held: requests::Held,
     /// Commands that wait for a picture.
     picture_requests: Vec<RequestId>,
     /// Viewers that wait for a picture.
@@ -326,7 +330,7 @@ impl Daemon {
         let (mut saved, mut broadcast, mut rates) = (None, None, rates::Rates::default());
         // What may be what stopped the daemon is left alone, for the daemon to go on with.
         if rescue.is_none() {
-            let (intent, fault) = state.load("intent.json");
+            let (intent, fault) = state.load(INTENT);
             faults.extend(fault);
             let (record, fault) = state.load::<Option<SavedBroadcast>>(BROADCAST);
             faults.extend(fault);
@@ -397,6 +401,7 @@ impl Daemon {
             workers: BTreeMap::new(),
             uplinks: BTreeMap::new(),
             requests: BTreeMap::new(),
+            held: requests::Held::default(),
             picture_requests: Vec::new(),
             viewers: Vec::new(),
             done,
@@ -504,6 +509,7 @@ impl Daemon {
             self.control_wake,
             self.timeline.as_ref().and_then(Timeline::next_wake),
             self.watchdog.map(|(_, next)| next),
+            self.held.until(),
         ];
         let wake = wakes.into_iter().flatten().min().unwrap_or(now);
         Instant::now() + wake.since(now)
@@ -521,6 +527,9 @@ impl Daemon {
         {
             *next = now + *interval;
             notify::alive();
+        }
+        if self.held.until().is_some_and(|until| until <= now) {
+            self.release();
         }
         let due = self.next_measure(now) <= now;
         if due {

@@ -1,6 +1,6 @@
 //! Doing what control decided: workers, uplinks, files, answers.
 
-use super::{BROADCAST, Daemon, files::Once, provision, remote::CAN_REBOOT, studio};
+use super::{BROADCAST, Daemon, INTENT, files::Once, provision, remote::CAN_REBOOT, studio};
 use crate::{
     access_unit::AccessUnit,
     command::{Answer, Reason},
@@ -82,9 +82,13 @@ impl Daemon {
                     let _ = delivery.orders.try_send(task::Order::NetworkChanged);
                 }
             }
-            Effect::SaveIntent(intent) => {
-                self.files.keep("intent.json", versioned(&intent));
-            }
+            Effect::SaveIntent(intent) => match versioned(&intent) {
+                Ok(bytes) => {
+                    self.files.keep_now(INTENT, bytes, Once::Intent);
+                    self.held.begin(sys::now());
+                }
+                Err(error) => tracing::error!(%error, "the intent cannot be put into words"),
+            },
             Effect::KeepRate(rate) => self.keep_rate(rate),
             Effect::KeepBroadcast { mark, record } => match versioned(&record) {
                 Ok(bytes) => self.files.keep_now(BROADCAST, bytes, Once::Broadcast(mark)),

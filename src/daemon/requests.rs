@@ -7,6 +7,8 @@ use crate::{
     http::Ask,
     media::{self, Order},
     remote::message::Progress,
+    sys,
+    units::Time,
     uplink::{delivery, preflight},
 };
 use std::time::Duration;
@@ -14,6 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// A worker that has a picture sends it well within this.
 const PICTURE: Duration = Duration::from_secs(3);
+/// An answer waits so long for the disk to take what was commanded.
+const DISK: Duration = Duration::from_secs(1);
 
 /// Who waits for an answer.
 pub(super) struct Waiting {
@@ -23,7 +27,59 @@ pub(super) struct Waiting {
     pub progress: Option<mpsc::UnboundedSender<Progress>>,
 }
 
+/// Answers that wait for the intent to be on the disk: what was answered is not undone by a power cut.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    answers: Vec<(RequestId, Answer)>,
+    /// Intents that are being written, and when the first of them was given to the disk.
+    writing: usize,
+    since: Time,
+}
+
+impl Held {
+    /// An intent is given to the disk.
+    pub(super) fn begin(&mut self, now: Time) {
+        if self.writing == 0 {
+            self.since = now;
+        }
+        self.writing += 1;
+    }
+
+    /// Keeps an answer if it has to wait; else it is given back.
+    fn keep(&mut self, request: RequestId, answer: Answer, now: Time) -> Option<Answer> {
+        if self.writing == 0 || self.since + DISK <= now {
+            return Some(answer);
+        }
+        self.answers.push((request, answer));
+        None
+    }
+
+    /// When the answers go out although the disk has not taken the intent.
+    pub(super) fn until(&self) -> Option<Time> {
+        (!self.answers.is_empty()).then_some(self.since + DISK)
+    }
+
+    /// The disk took an intent, or refused it, which is told as a fault; whether that was the last.
+    fn end(&mut self) -> bool {
+        self.writing -= 1;
+        self.writing == 0
+    }
+}
+
 impl Daemon {
+    pub(super) fn note_intent(&mut self) {
+        if self.held.end() {
+            self.release();
+        }
+    }
+
+    /// Gives the answers that waited for the disk.
+    pub(super) fn release(&mut self) {
+        for (request, answer) in std::mem::take(&mut self.held.answers) {
+            self.give(request, answer);
+        }
+    }
+
     pub(super) fn take_ask(&mut self, ask: Ask) {
         match ask {
             Ask::Command { command, origin, reply, progress } => {
@@ -52,6 +108,12 @@ impl Daemon {
 
     pub(super) fn answer(&mut self, request: RequestId, answer: Answer) {
         self.picture_requests.retain(|waiting| *waiting != request);
+        if let Some(answer) = self.held.keep(request, answer, sys::now()) {
+            self.give(request, answer);
+        }
+    }
+
+    fn give(&mut self, request: RequestId, answer: Answer) {
         if let Some(Waiting { reply, .. }) = self.requests.remove(&request) {
             // Who asked may have hung up; the command was carried out all the same.
             let _ = reply.send(answer);
@@ -140,5 +202,26 @@ impl Daemon {
                 });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_wait_for_the_intent_but_not_for_a_disk_that_hangs() {
+        let at = |ms: u64| Time::default() + Duration::from_millis(ms);
+        let mut held = Held::default();
+        assert_eq!(held.keep(RequestId(1), Answer::done(), at(0)), Some(Answer::done()), "nothing is written");
+        held.begin(at(100));
+        held.begin(at(300));
+        assert_eq!((held.keep(RequestId(2), Answer::done(), at(400)), held.until()), (None, Some(at(1100))));
+        assert!(!held.end(), "the second intent is not there yet");
+        assert!(held.end());
+        assert_eq!(std::mem::take(&mut held.answers), [(RequestId(2), Answer::done())]);
+        assert_eq!(held.until(), None);
+        held.begin(at(2000));
+        assert_eq!(held.keep(RequestId(3), Answer::done(), at(3000)), Some(Answer::done()), "the disk hangs");
     }
 }
