@@ -77,9 +77,14 @@ impl Firmware {
         Self::with_settings(system, |port| Guest::settings(port, at_power_on))
     }
 
+    /// As services do, it lets a stream go that has become silent: a box that lost its cable could not say good-bye.
+    fn ingest() -> Nginx {
+        Nginx::start_with("drop_idle_publisher 10s;", "")
+    }
+
     /// A box with these settings, made for its ingest's port.
     pub fn with_settings(system: &Path, make: impl FnOnce(u16) -> String) -> Self {
-        let (folder, ingest) = (tempfile::tempdir().unwrap(), Nginx::start());
+        let (folder, ingest) = (tempfile::tempdir().unwrap(), Self::ingest());
         let settings = folder.path().join("settings.toml");
         fs::write(&settings, make(ingest.port)).unwrap();
         let path = |path: &Path| path.to_str().unwrap().to_owned();
@@ -89,7 +94,7 @@ impl Firmware {
 
     /// A box as it leaves the factory, with no data, and a `fieldcast.toml` on its boot partition, made for its ingest's port.
     pub fn from_factory(system: &Path, provisioning: impl FnOnce(u16) -> String) -> Self {
-        let (folder, ingest) = (tempfile::tempdir().unwrap(), Nginx::start());
+        let (folder, ingest) = (tempfile::tempdir().unwrap(), Self::ingest());
         let file = folder.path().join("fieldcast.toml");
         fs::write(&file, provisioning(ingest.port)).unwrap();
         let path = |path: &Path| path.to_str().unwrap().to_owned();
