@@ -1,4 +1,3 @@
-//! The loop: it owns the clock, the channels and the edges, and performs what the control core decides. The only place that
 //! knows everybody.
 
 mod clock;
@@ -11,19 +10,18 @@ mod provision;
 mod rates;
 mod remote;
 mod requests;
+mod rhythm;
 mod settings;
+mod start;
 mod studio;
 mod update;
 
 use crate::{
-    board::{Board, Tally},
+    board::Tally,
     capture,
     clock::Dates,
     command::{Answer, Cut},
-    control::{
-        CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, broadcast::SavedBroadcast, heat::Heat, menu::View,
-        update::Told,
-    },
+    control::{CardId, Control, Event, Now, RequestId, UplinkId, WorkerId, menu::View, update::Told},
     host::Host,
     http,
     media::{
@@ -51,10 +49,10 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use pairing::Access;
 use perform::Delivery;
+pub use start::{Rescue, Start};
+use start::{loopback, needed};
 use std::{
     collections::{BTreeMap, VecDeque},
-    io,
-    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -62,40 +60,8 @@ use std::{
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot, watch},
-    time::{Instant, sleep_until},
+    time::sleep_until,
 };
-
-/// What the daemon starts with; everything in it has been read and checked.
-#[derive(Debug)]
-pub struct Start {
-    /// The hardware.
-    pub board: Board,
-    /// The settings and where they come from.
-    pub layers: Layers,
-    /// The settings file, read again on SIGHUP; none: the usual place.
-    pub settings: Option<PathBuf>,
-    /// The state folder.
-    pub state: StateFolder,
-    /// The box's id.
-    pub id: String,
-    /// What was found wrong while reading all that.
-    pub faults: Vec<Fault>,
-    /// The display, which has been showing the splash; none: the board has none.
-    pub front: Option<Front>,
-    /// Some: this is the rescue of a box whose daemon does not stay up.
-    pub rescue: Option<Rescue>,
-    /// What edges tell, of which the display was the first.
-    pub events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
-}
-
-/// What the rescue knows of the daemon.
-#[derive(Debug)]
-pub struct Rescue {
-    /// Why it does not run, for people.
-    pub why: String,
-    /// The state folder is a substitute: the box's own cannot be used.
-    pub substitute: bool,
-}
 
 /// How the daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,10 +72,6 @@ pub enum Ended {
     Reboot,
 }
 
-/// Figures are taken and shown this often,
-const SECOND: Duration = Duration::from_secs(1);
-/// and this often while nothing goes on that they could tell of.
-const AT_REST: Duration = Duration::from_secs(5);
 /// The state file of the Broadcast.
 const BROADCAST: &str = "broadcast.json";
 const INTENT: &str = "intent.json";
@@ -202,26 +164,6 @@ pub async fn run(mut start: Start) -> anyhow::Result<Ended> {
     }
     daemon.end_remote(wish_queue).await;
     Ok(if daemon.reboot { Ended::Reboot } else { Ended::Stopped })
-}
-
-/// What the daemon cannot be without; the rescue can: it may be what stopped the daemon.
-fn needed<T>(rescue: bool, part: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
-    match part {
-        Ok(part) => Ok(Some(part)),
-        Err(error) if rescue => {
-            tracing::error!("goes on without: {error:#}");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// The address on loopback with the port of `listen`.
-fn loopback(listen: SocketAddr) -> SocketAddr {
-    match listen.ip() {
-        ip if ip.is_loopback() => listen,
-        _ => SocketAddr::from(([127, 0, 0, 1], listen.port())),
-    }
 }
 
 /// What took an edge to do.
@@ -318,110 +260,6 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn new(
-        start: Start,
-        access: Access,
-        messages: mpsc::Sender<Message>,
-        done: mpsc::UnboundedSender<Done>,
-    ) -> io::Result<(Self, Shown, mpsc::UnboundedReceiver<Event>)> {
-        let now = sys::now();
-        let Start { board, layers, settings, state, id, mut faults, front, rescue, events: (events, event_queue) } =
-            start;
-        let (mut saved, mut broadcast, mut rates) = (None, None, rates::Rates::default());
-        // What may be what stopped the daemon is left alone, for the daemon to go on with.
-        if rescue.is_none() {
-            let (intent, fault) = state.load(INTENT);
-            faults.extend(fault);
-            let (record, fault) = state.load::<Option<SavedBroadcast>>(BROADCAST);
-            faults.extend(fault);
-            let (known, fault) = rates::Rates::load(&state);
-            faults.extend(fault);
-            (saved, broadcast, rates) = (intent, record.flatten(), known);
-        }
-        let (floor, fault) = ClockFloor::load(&state);
-        faults.extend(fault);
-        let trust = Arc::new(Trust::load(
-            floor.time().map_or(Duration::ZERO, |time| Duration::from_secs(time.as_second().unsigned_abs())),
-        ));
-        let studio = rescue.is_none().then(|| Studio::open(&layers.settings().studio, state.path(), trust.clone()));
-        let studio = studio.transpose().unwrap_or_else(|error| {
-            tracing::error!("the Studio: {error}");
-            None
-        });
-        let host = Host::new("/", state.path());
-        let state = Arc::new(state);
-        let files = files::Files::start(state.clone(), done.clone())?;
-        let mut control = Control::new(board, layers.settings().clone(), id, saved, broadcast, now);
-        let substitute = rescue.as_ref().is_some_and(|rescue| rescue.substitute);
-        if let Some(Rescue { why, .. }) = rescue {
-            control.begin_rescue(why, now);
-        }
-        let empty = control.status(Now { time: now, wall: None }, None, Stats::default());
-        let (status, status_shown) = watch::channel(Arc::new(empty));
-        let view = Arc::new(control.view(now));
-        let (tally, tally_shown) = watch::channel(control.tally(now));
-        let mut daemon = Self {
-            control,
-            layers,
-            settings,
-            state,
-            files,
-            access,
-            remote: None,
-            reboot: false,
-            image: false,
-            stick: false,
-            told: None,
-            substitute,
-            sets: VecDeque::new(),
-            floor,
-            trust,
-            studio,
-            dates: Dates::default(),
-            host,
-            rates,
-            front,
-            network: None,
-            networks: Vec::new(),
-            brought: provision::Brought::default(),
-            begun: now,
-            figures: Stats::default(),
-            found: BTreeMap::from([("start", faults)]),
-            events,
-            messages,
-            status,
-            view,
-            tally,
-            watches: Vec::new(),
-            watched: None,
-            timeline: None,
-            cards: BTreeMap::new(),
-            made: None,
-            showing: None,
-            workers: BTreeMap::new(),
-            uplinks: BTreeMap::new(),
-            requests: BTreeMap::new(),
-            held: requests::Held::default(),
-            picture_requests: Vec::new(),
-            viewers: Vec::new(),
-            done,
-            next_request: 0,
-            control_wake: None,
-            measured: now,
-            watchdog: notify::watchdog_interval().map(|interval| (interval, now)),
-            sentence: String::new(),
-            ended: false,
-        };
-        daemon.look_at_network();
-        daemon.look_at_report();
-        daemon.measure(now);
-        daemon.find_faults();
-        daemon.light();
-        daemon.tell_paired();
-        daemon.tell();
-        Ok((daemon, Shown { status: status_shown, tally: tally_shown }, event_queue))
-    }
-
     fn handle(&mut self, event: Event) {
         let now = self.now();
         match &event {
@@ -499,75 +337,6 @@ impl Daemon {
     fn shut_down(&mut self) {
         notify::stopping();
         self.handle(Event::Shutdown);
-    }
-
-    /// When something has to be done although nothing happens.
-    fn next_wake(&self) -> Instant {
-        let now = sys::now();
-        let wakes = [
-            Some(self.next_measure(now)),
-            self.control_wake,
-            self.timeline.as_ref().and_then(Timeline::next_wake),
-            self.watchdog.map(|(_, next)| next),
-            self.held.until(),
-        ];
-        let wake = wakes.into_iter().flatten().min().unwrap_or(now);
-        Instant::now() + wake.since(now)
-    }
-
-    fn next_measure(&self, now: Time) -> Time {
-        self.measured + if self.control.at_rest(now) { AT_REST } else { SECOND }
-    }
-
-    fn wake(&mut self) {
-        let now = sys::now();
-        self.tick_timeline(now);
-        if let Some((interval, next)) = &mut self.watchdog
-            && *next <= now
-        {
-            *next = now + *interval;
-            notify::alive();
-        }
-        if self.held.until().is_some_and(|until| until <= now) {
-            self.release();
-        }
-        let due = self.next_measure(now) <= now;
-        if due {
-            self.measured = now;
-            let heat = self.measure(now);
-            self.look_at_input(now);
-            self.look_at_brought();
-            self.look_for_sticks();
-            self.handle(Event::Heat(heat));
-        }
-        self.hide_pin(now);
-        if due || self.control_wake.is_some_and(|wake| wake <= now) {
-            self.handle(Event::Tick);
-        }
-    }
-
-    /// Takes the host's figures, and keeps the time for a start without a clock; gives how hot it is.
-    fn measure(&mut self, now: Time) -> Heat {
-        let mut pids = vec![std::process::id()];
-        pids.extend(self.workers.values().filter_map(Worker::pid));
-        let figures = self.host.sample(now, &pids);
-        self.figures = Stats {
-            temperature_c: figures.temperature_c,
-            heat_headroom_c: figures.headroom_c,
-            throttled: figures.throttled,
-            cpu: figures.cpu,
-            memory_bytes: figures.memory_bytes,
-            disk_free_bytes: figures.disk_free_bytes,
-            clock: self.figures.clock,
-            ..Stats::default()
-        };
-        self.figures.clock = Some(self.judge_clock(figures.clock, now));
-        let wall = self.now().wall.filter(|_| self.figures.clock == Some("synchronised"));
-        if let Some(wall) = wall.filter(|wall| self.floor.is_due(*wall)) {
-            let saved = self.floor.note(wall);
-            self.files.keep(ClockFloor::FILE, saved);
-        }
-        Heat { headroom: figures.headroom_c, throttled: figures.throttled_by_heat }
     }
 
     fn publish(&mut self, now: Now) {
