@@ -1,8 +1,8 @@
 //! The first start of a box on the emulated one, as an operator has it: a `fieldcast.toml` on the card and on sticks that come
 //! and go, the box's name on its network, a log-in by key, several networks in order of preference, and the factory reset.
 //!
-//! QEMU's USB Ethernet stands for a modem that shows a card (the kernel's driver for those takes it). A modem with a SIM card
-//! cannot be had here, and an access point for the Wi-Fi is not there yet.
+//! QEMU's USB Ethernet stands for a modem that shows a card (the kernel's driver for those takes it), two simulated radios and
+//! a real access point for the Wi-Fi. A modem with a SIM card cannot be had here.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that fails, and waits for a machine")]
 
 mod support;
@@ -26,6 +26,19 @@ use support::{
 /// The box's address in a network without a DHCP server (RFC 5737), and ours.
 const BOX: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 const DESK: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+/// An access point in a network namespace of the box, on the second of two simulated radios.
+const ACCESS_POINT: &str = r#"
+modprobe mac80211_hwsim radios=2 && ip netns add van
+for attempt in 1 2 3 4 5 6 7 8 9 10; do iw phy phy1 set netns name van && break; sleep 1; done
+printf 'network={\nssid="Van"\nmode=2\nkey_mgmt=WPA-PSK\npsk="correct horse"\nfrequency=2412\n}\n' >/run/van.conf
+printf 'interface wlan1\nstart 10.77.0.20\nend 10.77.0.30\nlease_file /run/van.leases\n' >/run/van-dhcp.conf
+printf 'opt router 10.77.0.1\nopt subnet 255.255.255.0\nopt lease 600\n' >>/run/van-dhcp.conf
+: >/run/van.leases
+ip netns exec van ip address add 10.77.0.1/24 dev wlan1
+ip netns exec van ip link set wlan1 up
+ip netns exec van wpa_supplicant -B -i wlan1 -c /run/van.conf -P /run/van-wpa.pid
+ip netns exec van busybox udhcpd -S /run/van-dhcp.conf"#;
 
 /// A name for the box, a Source, its networks, and who may log in.
 fn provisioning(port: u16, name: &str, key: &str) -> String {
@@ -221,15 +234,19 @@ fn one_file_sets_up_a_box() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("publickey"), "{refused:?}");
     firmware::row("log-in with the key that was brought, and with another", "as wanted", "");
 
-    // Networks in order; a cable that is pulled.
-    let all = [way("ethernet", 100), way("modem", 700)];
-    guest.wait_until("two networks", BOOT, |guest| ways(&guest.status()) == all);
+    // Networks in order; a cable that is pulled, and an access point that goes.
+    guest.run(&ACCESS_POINT.trim().replace('\n', "; "));
+    let all = [way("ethernet", 100), way("wifi", 600), way("modem", 700)];
+    guest.wait_until("three networks", BOOT, |guest| ways(&guest.status()) == all);
     Control::of(&guest).tell(&json!({"execute": "set_link", "arguments": {"name": "net", "up": false}}));
-    guest.wait_until("the modem is used", SOON, |guest| ways(&guest.status()) == all[1..]);
+    guest.wait_until("Wi-Fi is used", SOON, |guest| ways(&guest.status()) == all[1..]);
     assert_eq!(guest.status()["networks"][0]["used"], true);
+    guest.run("kill $(cat /run/van-wpa.pid)");
+    guest.wait_until("the modem is used", SOON, |guest| ways(&guest.status()) == all[2..]);
     Control::of(&guest).tell(&json!({"execute": "set_link", "arguments": {"name": "net", "up": true}}));
-    guest.wait_until("the cable is used again", SOON, |guest| ways(&guest.status()) == all);
-    firmware::row("cable, modem: used in that order as they go", "as wanted", "");
+    let wired = [way("ethernet", 100), way("modem", 700)];
+    guest.wait_until("the cable is used again", SOON, |guest| ways(&guest.status()) == wired);
+    firmware::row("cable, Wi-Fi, modem: used in that order as they go", "as wanted", "");
 
     a_stick_comes_and_goes(&mut guest, &firmware, folder.path());
     the_button_resets(&mut guest, &firmware);
