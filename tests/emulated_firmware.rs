@@ -18,7 +18,8 @@ use std::{
 use support::{
     broker::{Broker, has_broker},
     firmware::{
-        self, Bundles, Firmware, INSTALL, ROLLBACK, command, outcome, refused, row, slots, system, update, version,
+        self, Bundles, Firmware, INSTALL, ROLLBACK, begin_command, command, outcome, refused, row, slots, system,
+        update, version,
     },
     guest::{BOOT, Guest, SOON, report, say},
 };
@@ -255,13 +256,33 @@ fn ten_power_cuts_in_an_install() {
     let (mut old, mut new) = (0, 0);
     let mut guest = firmware.power_on();
     guest.wait_until_ready();
-    for cut in 0..10 {
-        // What runs is replaced by the other one, which may be the older.
-        let before = version(&mut guest);
+    firmware::wait_until_grown(&mut guest);
+    // What runs is replaced by the other one, which may be the older.
+    let begin = |guest: &mut Guest| {
+        let before = version(guest);
         let to = if before == "0.1.0" { "0.2.0" } else { "0.1.0" };
-        command(&mut guest, "update", &json!({"url": bundles.url(to, "plain"), "downgrade": true}));
-        guest.wait_until("it is being installed", INSTALL, |guest| slots(guest).contains("bad"));
-        let wait = Duration::from_millis(random.u64(0..15_000));
+        begin_command(guest, "update", &json!({"url": bundles.url(to, "plain"), "downgrade": true}));
+        (before, to)
+    };
+    // What came of the one before is told until then.
+    let confirmed = |guest: &mut Guest, to: &str| {
+        guest.wait_until("it is confirmed", BOOT, |guest| {
+            let last = &guest.try_status()["firmware"]["last"];
+            last["version"] == to && last["result"] == "confirmed"
+        });
+    };
+    // One that nothing interrupts, for how long it takes here.
+    let (start, from) = (guest.boot_id(), support::now());
+    let (_, to) = begin(&mut guest);
+    guest.wait_until("it is installed", INSTALL, |guest| !slots(guest).contains("bad"));
+    let whole = from.elapsed();
+    report("`update` until it is installed", whole);
+    guest.wait_for_next_start(&start, BOOT);
+    confirmed(&mut guest, to);
+
+    for cut in 0..10 {
+        let (before, to) = begin(&mut guest);
+        let wait = whole.mul_f64(1.3 * random.f64());
         sleep(wait);
         guest.power_cut();
         guest = firmware.power_on();
@@ -270,11 +291,7 @@ fn ten_power_cuts_in_an_install() {
         say(&format!("cut {cut}, {:.1} s into installing {to} over {before}: {runs} runs", wait.as_secs_f64()));
         assert!(runs == before || runs == to, "{runs}");
         if runs == to {
-            // What came of the one before is told until then.
-            guest.wait_until("it is confirmed", BOOT, |guest| {
-                let last = &guest.status()["firmware"]["last"];
-                last["version"] == to && last["result"] == "confirmed"
-            });
+            confirmed(&mut guest, to);
             new += 1;
         } else {
             old += 1;

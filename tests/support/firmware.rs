@@ -236,14 +236,20 @@ pub fn command(guest: &mut Guest, name: &str, body: &Value) -> String {
     guest.run(&format!("{} && timeout 5 cat <&3; true", request(name, body)))
 }
 
-/// The same for what takes minutes: the box's agent waits for no command so long.
-pub fn slow_command(guest: &mut Guest, name: &str, body: &Value) -> String {
-    let answer = "/tmp/answer";
+const ANSWER: &str = "/tmp/answer";
+
+/// Gives the command and does not wait.
+pub fn begin_command(guest: &mut Guest, name: &str, body: &Value) {
     guest.run(&format!(
-        "rm -f {answer}; ({} && cat <&3 >{answer}.new; mv {answer}.new {answer}) >/dev/null 2>&1 &",
+        "rm -f {ANSWER}; ({} && cat <&3 >{ANSWER}.new; mv {ANSWER}.new {ANSWER}) >/dev/null 2>&1 &",
         request(name, body)
     ));
-    let there = format!("[ -e {answer} ] && cat {answer}; true");
+}
+
+/// As [`command`], for what takes minutes: the box's agent waits for no command so long.
+pub fn slow_command(guest: &mut Guest, name: &str, body: &Value) -> String {
+    begin_command(guest, name, body);
+    let there = format!("[ -e {ANSWER} ] && cat {ANSWER}; true");
     let mut said = String::new();
     guest.wait_until("the answer", INSTALL, |guest| {
         said = guest.run(&there);
