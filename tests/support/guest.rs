@@ -141,15 +141,18 @@ at-power-on = "{at_power_on}"
         let word = format!("here-{:?}", Instant::now()).replace(|c: char| !c.is_ascii_alphanumeric(), "");
         let answer = format!("0 {}", word.len());
         writeln!(self.agent.get_mut(), "printf %s {word}")?;
-        let mut line = String::new();
-        // What is left of answers to commands before it is passed over; that may be in the middle of a line.
-        while !line.trim_end().ends_with(&answer) {
+        // What is left of answers to commands before it is passed over, which may be in the middle of a line; of those to
+        // words before it, too, which look the same.
+        let (mut line, mut said) = (String::new(), vec![0; word.len()]);
+        while said != word.as_bytes() {
             line.clear();
             if self.agent.read_line(&mut line)? == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
+            if line.trim_end().ends_with(&answer) {
+                self.agent.read_exact(&mut said)?;
+            }
         }
-        self.agent.read_exact(&mut vec![0; word.len()])?;
         self.agent.get_ref().set_read_timeout(Some(BOOT))
     }
 
