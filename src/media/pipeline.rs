@@ -224,8 +224,10 @@ impl Parts {
     }
 }
 
-/// Draws counter and flash into the test picture, and stamps it as if a camera locked to the clock had made it.
+/// Draws counter and flash into the test picture, and stamps it as if a camera locked to the clock had made it. That of a
+/// moment before this worker has been given by the one before it.
 fn draw(source: &gst::Pad, rate: Rate) {
+    let begun = sys::now().nanos();
     let cadence = Mutex::new(Cadence::new(rate));
     let told = OnceLock::new();
     let format: OnceLock<Option<gst_video::VideoInfo>> = OnceLock::new();
@@ -238,6 +240,9 @@ fn draw(source: &gst::Pad, rate: Rate) {
         let Ok(mut cadence) = cadence.lock() else { return gst::PadProbeReturn::Ok };
         let made = buffer.pts().map_or(0, gst::ClockTime::nseconds);
         let time = cadence.stamp(made);
+        if time < begun {
+            return gst::PadProbeReturn::Drop;
+        }
         // Who measures delays by the stamp has to take this off.
         told.get_or_init(|| eprintln!("test pictures are stamped {} us before they are made", (made - time) / 1000));
         let buffer = buffer.make_mut();

@@ -131,6 +131,17 @@ async fn the_first_picture_comes_soon_after_the_process_starts() {
 }
 
 #[tokio::test]
+async fn no_test_picture_is_of_a_moment_before_the_worker() {
+    for _ in 0..3 {
+        // Of so few a second that the moment before is long ago.
+        let mut rig = Rig::start(Plan::Video(video("x264enc", "360p5")));
+        rig.order(Order::Encode);
+        let (unit, _) = rig.unit().await;
+        assert!(unit.time > rig.begun, "{:?} before", rig.begun.since(unit.time));
+    }
+}
+
+#[tokio::test]
 async fn off_air_it_is_alive_and_shows_itself_but_encodes_nothing() {
     let mut rig = Rig::start(Plan::Video(video("x264enc", "720p30")));
     rig.started().await;
