@@ -249,9 +249,8 @@ fn a_system_that_hangs_is_taken_back() {
 #[ignore = "make box-tests"]
 fn ten_power_cuts_in_an_install() {
     let Some(_machine) = firmware::the_machine() else { return };
-    let random = fastrand::Rng::with_seed(seed());
+    let mut random = fastrand::Rng::with_seed(seed());
     say(&format!("SEED={}", random.get_seed()));
-    let mut random = random;
     let (firmware, bundles) = (Firmware::new(&system("0.1.0", "plain"), "never"), Bundles::serve());
     let (mut old, mut new) = (0, 0);
     let mut guest = firmware.power_on();

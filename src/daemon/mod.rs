@@ -1,3 +1,4 @@
+//! The loop: it owns the clock, the channels and the edges, and performs what the control core decides. The only place that
 //! knows everybody.
 
 mod clock;
@@ -72,7 +73,7 @@ pub enum Ended {
     Reboot,
 }
 
-/// The state file of the Broadcast.
+/// The state files of the Broadcast, and of what the operator wants.
 const BROADCAST: &str = "broadcast.json";
 const INTENT: &str = "intent.json";
 /// Who asked for a restart has its answer well within this.

@@ -27,7 +27,8 @@ pub(super) struct Waiting {
     pub progress: Option<mpsc::UnboundedSender<Progress>>,
 }
 
-/// Answers that wait for the intent to be on the disk: what was answered is not undone by a power cut.
+/// Answers that wait for the intent to be on the disk. Control's effects are done in their order, and a file is written beside
+/// the loop: without this, a power cut could undo what was answered.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     answers: Vec<(RequestId, Answer)>,

@@ -48,6 +48,7 @@ impl Daemon {
             notify::alive();
         }
         if self.held.until().is_some_and(|until| until <= now) {
+            tracing::warn!("the disk is slow: answers no longer wait for the intent to be written");
             self.release();
         }
         let due = self.next_measure(now) <= now;
